@@ -1,0 +1,9 @@
+//! Ascendit runs diffusion transformers that make video and images.
+//!
+//! Shape letters, used everywhere: `B` batch, `C` channels, `T` frames, `H` `W` height and width,
+//! `L` tokens, `D` width, `N` heads, `K` head size.
+
+pub mod error;
+pub mod tensor;
+
+pub use error::{Error, Result};

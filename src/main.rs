@@ -1,0 +1,3 @@
+//! The `ascendit` program.
+
+fn main() {}
