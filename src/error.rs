@@ -86,7 +86,11 @@ pub enum Error {
 }
 
 fn counted(n: usize) -> String {
-    if n == 1 { "1 tensor does".into() } else { format!("{n} tensors do") }
+    if n == 1 {
+        "1 tensor does".into()
+    } else {
+        format!("{n} tensors do")
+    }
 }
 
 impl Error {
@@ -97,13 +101,20 @@ impl Error {
 
     /// A [`Error::File`] from a path and a message.
     pub fn file(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
-        Self::File { path: path.as_ref().to_owned(), what: what.into() }
+        Self::File {
+            path: path.as_ref().to_owned(),
+            what: what.into(),
+        }
     }
 
     /// A [`Error::Io`] for `map_err`: `File::open(p).map_err(Error::io("open", p))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// The process exit code that a program should end with: 2 for a wrong request or file,
@@ -115,7 +126,10 @@ impl Error {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => 200,
                 _ => 2,
             },
-            Self::File { .. } | Self::Request { .. } | Self::Weights { .. } | Self::Unavailable { .. } => 2,
+            Self::File { .. }
+            | Self::Request { .. }
+            | Self::Weights { .. }
+            | Self::Unavailable { .. } => 2,
             Self::NonFinite { .. } => 1,
             Self::Exhausted { .. } | Self::Network { .. } => 200,
             Self::Device { .. } => 201,

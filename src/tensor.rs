@@ -111,8 +111,16 @@ impl HostTensor {
     /// # Panics
     /// If the number of elements is not the product of `shape`.
     pub fn new(shape: impl Into<Vec<usize>>, data: Data) -> Self {
-        let tensor = Self { shape: shape.into(), data };
-        assert_eq!(numel(&tensor.shape), tensor.len(), "shape {:?} and element count differ", tensor.shape);
+        let tensor = Self {
+            shape: shape.into(),
+            data,
+        };
+        assert_eq!(
+            numel(&tensor.shape),
+            tensor.len(),
+            "shape {:?} and element count differ",
+            tensor.shape
+        );
         tensor
     }
 
@@ -150,7 +158,10 @@ impl HostTensor {
     /// If `bytes` is not exactly as long as `shape` and `dtype` say.
     pub fn from_le_bytes(dtype: DType, shape: impl Into<Vec<usize>>, bytes: &[u8]) -> Self {
         fn read<const N: usize, T>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.chunks_exact(N).map(|c| f(c.try_into().expect("chunk has N bytes"))).collect()
+            bytes
+                .chunks_exact(N)
+                .map(|c| f(c.try_into().expect("chunk has N bytes")))
+                .collect()
         }
         let shape = shape.into();
         assert_eq!(
@@ -262,7 +273,11 @@ impl HostTensor {
     /// If the number of elements differs.
     pub fn reshaped(mut self, shape: impl Into<Vec<usize>>) -> Self {
         let shape = shape.into();
-        assert_eq!(numel(&shape), self.len(), "cannot reshape {self:?} to {shape:?}");
+        assert_eq!(
+            numel(&shape),
+            self.len(),
+            "cannot reshape {self:?} to {shape:?}"
+        );
         self.shape = shape;
         self
     }
@@ -279,8 +294,12 @@ impl HostTensor {
                 match to {
                     DType::F64 => Data::F64($v.iter().map(|&x| wide(x) as f64).collect()),
                     DType::F32 => Data::F32($v.iter().map(|&x| wide(x) as f32).collect()),
-                    DType::F16 => Data::F16($v.iter().map(|&x| f16::from_f32(wide(x) as f32)).collect()),
-                    DType::BF16 => Data::BF16($v.iter().map(|&x| bf16::from_f32(wide(x) as f32)).collect()),
+                    DType::F16 => {
+                        Data::F16($v.iter().map(|&x| f16::from_f32(wide(x) as f32)).collect())
+                    }
+                    DType::BF16 => {
+                        Data::BF16($v.iter().map(|&x| bf16::from_f32(wide(x) as f32)).collect())
+                    }
                     DType::I64 => Data::I64($v.iter().map(|&x| wide(x) as i64).collect()),
                     DType::I32 => Data::I32($v.iter().map(|&x| wide(x) as i32).collect()),
                     DType::U8 => Data::U8($v.iter().map(|&x| wide(x) as u8).collect()),
@@ -298,7 +317,10 @@ impl HostTensor {
             Data::U8(v) => from!(v, |x: u8| x),
             Data::Bool(v) => from!(v, |x: bool| x as u8),
         };
-        Self { shape: self.shape.clone(), data }
+        Self {
+            shape: self.shape.clone(),
+            data,
+        }
     }
 }
 
