@@ -3,8 +3,11 @@
 //! Shape letters, used everywhere: `B` batch, `C` channels, `T` frames, `H` `W` height and width,
 //! `L` tokens, `D` width, `N` heads, `K` head size.
 
+pub mod backend;
+pub mod cancel;
 pub mod error;
 pub mod graph;
+pub mod nn;
 pub mod tensor;
 
 pub use error::{Error, Result};
