@@ -9,6 +9,7 @@ pub mod error;
 pub mod graph;
 pub mod models;
 pub mod nn;
+pub mod samplers;
 pub mod tensor;
 pub mod verify;
 pub mod weights;
