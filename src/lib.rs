@@ -5,5 +5,6 @@
 
 pub mod error;
 pub mod tensor;
+pub mod tokenizers;
 
 pub use error::{Error, Result};
