@@ -11,6 +11,7 @@ pub mod models;
 pub mod nn;
 pub mod samplers;
 pub mod tensor;
+pub mod tokenizers;
 pub mod verify;
 pub mod weights;
 
