@@ -204,7 +204,9 @@ impl SamplerConfig {
         (self.class != SamplerClass::FlowMatchEuler).then_some(self.prediction)
     }
 
-    /// Whether the model's output has twice the channels of the sample, for the variance.
+    /// Whether the model's output has twice the channels of the sample, for the variance. The
+    /// DPM-Solvers drop that half; the reference keeps the first 3 channels there, which is the
+    /// same for RGB images only.
     pub fn learns_variance(&self) -> bool {
         matches!(
             self.variance,
