@@ -82,7 +82,6 @@ pub struct SamplerConfig {
     pub(super) skip_prk_steps: bool,
     pub(super) use_karras_sigmas: bool,
     pub(super) use_lu_lambdas: bool,
-    pub(super) log_linear: bool,
     pub(super) continuous: bool,
     pub(super) sigma_min: Option<f64>,
     pub(super) sigma_max: Option<f64>,
@@ -205,7 +204,9 @@ impl SamplerConfig {
         (self.class != SamplerClass::FlowMatchEuler).then_some(self.prediction)
     }
 
-    /// Whether the model's output has twice the channels of the sample, for the variance.
+    /// Whether the model's output has twice the channels of the sample, for the variance. The
+    /// DPM-Solvers drop that half; the reference keeps the first 3 channels there, which is the
+    /// same for RGB images only.
     pub fn learns_variance(&self) -> bool {
         matches!(
             self.variance,
@@ -273,7 +274,6 @@ impl SamplerConfig {
             skip_prk_steps: false,
             use_karras_sigmas: false,
             use_lu_lambdas: false,
-            log_linear: false,
             continuous: false,
             sigma_min: None,
             sigma_max: None,
@@ -341,9 +341,7 @@ impl SamplerConfig {
             "skip_prk_steps" => self.skip_prk_steps = boolean(value)?,
             "use_karras_sigmas" => self.use_karras_sigmas = boolean(value)?,
             "use_lu_lambdas" => self.use_lu_lambdas = boolean(value)?,
-            "interpolation_type" => {
-                self.log_linear = choice(value, &[("linear", false), ("log_linear", true)])?;
-            }
+            "interpolation_type" => choice(value, &[("linear", ())])?,
             "timestep_type" => {
                 self.continuous = choice(value, &[("discrete", false), ("continuous", true)])?;
             }

@@ -189,7 +189,7 @@ impl Factors {
                     midpoint: 0.5 * (alpha * e),
                     heun: alpha * (e / (-2.0 * h) + 1.0),
                     second: 0.0,
-                    fresh: sigma * e.sqrt(),
+                    fresh: sigma * e.max(0.0).sqrt(),
                 }
             }
             Algorithm::SdeDpm => {
@@ -200,7 +200,7 @@ impl Factors {
                     midpoint: -(sigma * e),
                     heun: -2.0 * (sigma * (e / h - 1.0)),
                     second: 0.0,
-                    fresh: sigma * ((2.0 * h).exp() - 1.0).sqrt(),
+                    fresh: sigma * ((2.0 * h).exp() - 1.0).max(0.0).sqrt(),
                 }
             }
         }

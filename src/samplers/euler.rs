@@ -4,7 +4,7 @@
 //! fresh noise (`scheduling_euler_ancestral_discrete.py`).
 
 use super::config::{Prediction, SamplerConfig, Spacing};
-use super::schedule::{Trained, interpolate, karras, linspace_f32, logs, spaced, timestep_of};
+use super::schedule::{Trained, interpolate, karras, logs, spaced, timestep_of};
 use super::{Churn, Noise, Plan, SamplerOptions, Solver, Step, combine, zip};
 use crate::{Error, Result};
 
@@ -22,15 +22,7 @@ impl Levels {
             .iter()
             .map(|&t| f64::from(t as f32))
             .collect();
-        let sigmas: Vec<f64> = if config.log_linear {
-            let logs = logs(&all);
-            linspace_f32(logs[logs.len() - 1], logs[0], steps + 1)
-                .iter()
-                .map(|l| f64::from(l.exp()))
-                .collect()
-        } else {
-            timesteps.iter().map(|&t| interpolate(&all, t)).collect()
-        };
+        let sigmas: Vec<f64> = timesteps.iter().map(|&t| interpolate(&all, t)).collect();
         if !config.use_karras_sigmas {
             return Ok(Self { timesteps, sigmas });
         }
@@ -38,7 +30,7 @@ impl Levels {
         let max = config.sigma_max.unwrap_or(sigmas[0]);
         if min > max {
             return Err(Error::request(format!(
-                "{}: the smallest noise level {min} is above the largest {max}; check sigma_min \
+                "{}: the smallest noise level {min} is above the largest {max:.4}; check sigma_min \
                  and sigma_max",
                 config.class_name()
             )));

@@ -9,6 +9,13 @@
 use super::config::{BetaSchedule, SamplerConfig, Spacing};
 use crate::{Error, Result};
 
+/// The least signal that formulas in `ᾱ` bear in single precision.
+const SIGNAL_FLOOR: f32 = 1e-30;
+/// The least signal that formulas in fourth powers of `σ` bear in single precision.
+const FINITE_SIGMA_FLOOR: f32 = 1e-18;
+/// By how much noise levels must fall at least, relatively, for differences of their logarithms.
+const LEAST_FALL: f32 = 1e-5;
+
 /// What training fixed: `ᾱ_t` for every training timestep.
 #[derive(Clone, Debug)]
 pub(super) struct Trained {
@@ -23,11 +30,13 @@ impl Trained {
             betas = with_zero_terminal_snr(&betas);
         }
         let alphas_bar = cumulative_alphas(&betas);
-        let decreasing = alphas_bar.is_sorted_by(|a, b| a > b);
-        if !decreasing || alphas_bar[0] >= 1.0 || alphas_bar.iter().any(|a| *a < 0.0) {
+        let falling = alphas_bar.is_sorted_by(|a, b| a > b);
+        let ends = alphas_bar.last().copied().unwrap_or(0.0);
+        let kept = ends >= SIGNAL_FLOOR || ends == 0.0;
+        if !falling || !kept || alphas_bar[0] >= 1.0 {
             return Err(Error::request(format!(
                 "{}: the betas do not make a noise schedule over {} timesteps: the share of \
-                 signal must fall at every timestep and stay above 0 in single precision; \
+                 signal must fall at every timestep and end at 0 or above {SIGNAL_FLOOR:e}; \
                  check beta_start, beta_end, beta_schedule and trained_betas",
                 config.class_name(),
                 alphas_bar.len(),
@@ -45,10 +54,10 @@ impl Trained {
         {
             *last = 1.0 / (1 << 24) as f32;
         }
-        if trained.alphas_bar.last() == Some(&0.0) {
+        if trained.alphas_bar.iter().any(|&a| a < FINITE_SIGMA_FLOOR) {
             return Err(Error::request(format!(
-                "{}: the last of the betas leaves no signal, so the last noise level is \
-                 infinite; it must be smaller",
+                "{}: the betas leave less than {FINITE_SIGMA_FLOOR:e} of the signal, so the \
+                 noise level grows beyond all bounds; smaller betas are needed",
                 config.class_name()
             )));
         }
@@ -171,7 +180,7 @@ fn with_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
 }
 
 /// `torch.linspace` in `f32`: from both ends towards the middle.
-pub(super) fn linspace_f32(start: f32, end: f32, n: usize) -> Vec<f32> {
+fn linspace_f32(start: f32, end: f32, n: usize) -> Vec<f32> {
     if n == 1 {
         return vec![start];
     }
@@ -290,11 +299,13 @@ pub(super) fn timestep_of(sigma: f64, log_sigmas: &[f32]) -> f64 {
     (1.0 - w) * low as f64 + w * (low + 1) as f64
 }
 
-/// Errors unless the noise levels fall strictly, which the multistep solvers divide by. The
-/// final level may equal the one before it.
+/// Errors unless the noise levels fall: the multistep solvers divide by the differences of their
+/// logarithms. The final level may equal the one before it.
 pub(super) fn check_falling(config: &SamplerConfig, sigmas: &[f32]) -> Result<()> {
     let steps = sigmas.len() - 1;
-    let stuck = sigmas[..steps].windows(2).position(|w| w[0] <= w[1]);
+    let stuck = sigmas[..steps]
+        .windows(2)
+        .position(|w| w[0] <= w[1] * (1.0 + LEAST_FALL));
     let rises_at_end = sigmas[steps - 1] < sigmas[steps];
     if stuck.is_none() && !rises_at_end {
         return Ok(());
