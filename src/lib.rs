@@ -5,10 +5,12 @@
 
 pub mod backend;
 pub mod cancel;
+pub mod checkpoint;
 pub mod error;
 pub mod graph;
 pub mod models;
 pub mod nn;
+pub mod pipeline;
 pub mod samplers;
 pub mod tensor;
 pub mod tokenizers;

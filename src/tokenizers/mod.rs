@@ -131,8 +131,14 @@ impl T5Tokenizer {
         } else {
             path.to_owned()
         };
-        let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let limit = if is_json { MAX_JSON_BYTES } else { MAX_SPIECE_BYTES };
+        let is_json = file
+            .extension()
+            .is_some_and(|extension| extension == "json");
+        let limit = if is_json {
+            MAX_JSON_BYTES
+        } else {
+            MAX_SPIECE_BYTES
+        };
         let bytes = read_file(&file, limit)?;
         let built = if is_json {
             Json::parse(&bytes).and_then(|json| Self::from_json(json, &settings))
@@ -155,10 +161,13 @@ impl T5Tokenizer {
         } else {
             Prefix::Always
         };
-        let added = spiece.marked.into_iter().map(|(content, control)| AddedToken {
-            special: control,
-            ..AddedToken::special(content)
-        });
+        let added = spiece
+            .marked
+            .into_iter()
+            .map(|(content, control)| AddedToken {
+                special: control,
+                ..AddedToken::special(content)
+            });
         Self::assemble(
             Unigram::new(&pieces, spiece.unknown_id, false)?,
             Words::of_spiece(spiece.charsmap, prefix),

@@ -266,7 +266,8 @@ impl Settings {
         for token in &self.decoder {
             added.add(token.clone(), model);
         }
-        let described = |token: &AddedToken| self.decoder.iter().any(|d| d.content == token.content);
+        let described =
+            |token: &AddedToken| self.decoder.iter().any(|d| d.content == token.content);
         for (token, in_file) in self.named.iter().flatten().zip(in_file) {
             if !in_file && !described(token) {
                 added.add(token.clone(), model);
@@ -316,7 +317,10 @@ pub(super) fn sentinel(n: u64) -> String {
 fn check(config: &RawConfig) -> Result<(), String> {
     if let Some(class) = &config.tokenizer_class {
         let family = class.strip_suffix("Fast").unwrap_or(class);
-        if !matches!(family, "T5Tokenizer" | "MT5Tokenizer" | "PreTrainedTokenizer") {
+        if !matches!(
+            family,
+            "T5Tokenizer" | "MT5Tokenizer" | "PreTrainedTokenizer"
+        ) {
             return Err(format!(
                 "the tokenizer is a {class}; expected T5Tokenizer or MT5Tokenizer"
             ));

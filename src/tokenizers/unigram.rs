@@ -240,7 +240,9 @@ impl Unigram {
     }
 
     fn piece(&self, place: usize) -> &[u8] {
-        let start = place.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        let start = place
+            .checked_sub(1)
+            .map_or(0, |previous| self.ends[previous]);
         &self.text.as_bytes()[start..self.ends[place]]
     }
 }
@@ -272,7 +274,13 @@ mod tests {
 
     #[test]
     fn the_cut_with_the_best_total_score_wins() {
-        let pieces = [("<unk>", 0.0), ("a", -1.0), ("b", -1.0), ("ab", -2.5), ("abc", -2.9)];
+        let pieces = [
+            ("<unk>", 0.0),
+            ("a", -1.0),
+            ("b", -1.0),
+            ("ab", -2.5),
+            ("abc", -2.9),
+        ];
         let model = model(&pieces, false);
         assert_eq!(encode(&model, "ab"), [1, 2]);
         assert_eq!(encode(&model, "abc"), [4]);
@@ -287,7 +295,13 @@ mod tests {
 
     #[test]
     fn a_repeated_piece_has_its_last_id_and_score() {
-        let pieces = [("<unk>", 0.0), ("a", -1.0), ("b", -1.0), ("ab", 5.0), ("ab", -9.0)];
+        let pieces = [
+            ("<unk>", 0.0),
+            ("a", -1.0),
+            ("b", -1.0),
+            ("ab", 5.0),
+            ("ab", -9.0),
+        ];
         let model = model(&pieces, false);
         assert_eq!(model.id("ab"), Some(4));
         assert_eq!(encode(&model, "ab"), [1, 2]);
@@ -304,7 +318,10 @@ mod tests {
 
     #[test]
     fn ids_are_found_by_text() {
-        let model = model(&[("<unk>", 0.0), ("", 0.0), ("b", 0.0), ("\u{10ffff}", 0.0)], false);
+        let model = model(
+            &[("<unk>", 0.0), ("", 0.0), ("b", 0.0), ("\u{10ffff}", 0.0)],
+            false,
+        );
         assert_eq!(model.id(""), Some(1));
         assert_eq!(model.id("b"), Some(2));
         assert_eq!(model.id("\u{10ffff}"), Some(3));
