@@ -4,6 +4,7 @@
 //! `L` tokens, `D` width, `N` heads, `K` head size.
 
 pub mod error;
+pub mod media;
 pub mod tensor;
 
 pub use error::{Error, Result};
