@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod checkpoint;
 pub mod error;
 pub mod graph;
+pub mod media;
 pub mod models;
 pub mod nn;
 pub mod pipeline;
