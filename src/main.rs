@@ -1,3 +1,7 @@
 //! The `ascendit` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ascendit::cli::main()
+}

@@ -1,0 +1,151 @@
+//! The command line: what was typed becomes what is meant, results go to stdout, everything else to
+//! stderr.
+//!
+//! Exit codes: 0 done; 1 a check failed, or a mistake of the engine; 2 the request or a file is
+//! wrong; 3 some items failed and the rest are written; 130 interrupted; 200 what may pass by itself
+//! (disk, memory, network, termination by the system); 201 a device fault.
+
+mod generate;
+mod logging;
+mod progress;
+mod signals;
+mod size;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::backend::{Backend, Device, open};
+use crate::cancel::Cancel;
+use crate::tensor::DType;
+use crate::{Error, Result};
+
+/// Makes video and images with diffusion transformers on Ascend NPUs, NVIDIA GPUs and CPUs.
+#[derive(Parser)]
+#[command(
+    name = "ascendit",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a video or an image from a prompt.
+    Generate(generate::GenerateArgs),
+}
+
+/// Options that every command takes.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Say nothing but warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more; twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How messages on stderr look.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Never use the network: no downloads of models or libraries.
+    #[arg(long, global = true)]
+    offline: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Options of commands that run models.
+#[derive(Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: auto, reference, cpu, cuda:N. auto takes cuda:0, then cpu, then reference.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// What to compute in. auto is f32 on reference and cpu, bf16 on cuda.
+    #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
+    dtype: DTypeArg,
+    /// ONNX Runtime's library file (version 1.24 or later), for cpu and cuda. Otherwise looked for
+    /// beside the program, in the cache, in system paths and in Python packages.
+    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+    /// Threads of the cpu device; all cores if absent.
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DTypeArg {
+    Auto,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl DeviceArgs {
+    fn dtype(&self) -> Option<DType> {
+        match self.dtype {
+            DTypeArg::Auto => None,
+            DTypeArg::F32 => Some(DType::F32),
+            DTypeArg::F16 => Some(DType::F16),
+            DTypeArg::Bf16 => Some(DType::BF16),
+        }
+    }
+
+    /// Opens the device that was asked for, or the best that there is.
+    fn open(&self, global: &Global, cancel: &Cancel) -> Result<Arc<dyn Backend>> {
+        let wish = match self.device.as_str() {
+            "auto" => None,
+            name => Some(name.parse::<Device>()?),
+        };
+        let options = open::Options {
+            onnxruntime: self.onnxruntime.clone(),
+            threads: self.threads,
+            offline: global.offline,
+        };
+        open::open(wish, &options, cancel)
+    }
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nothing can be done if help cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    logging::start(&cli.global);
+    let cancel = Cancel::new();
+    let result = signals::listen(&cancel).and_then(|signals| {
+        let result = match &cli.command {
+            Command::Generate(args) => generate::run(args, &cli.global, &cancel),
+        };
+        match result {
+            Err(Error::Cancelled) => Ok(signals.exit_code()),
+            other => other,
+        }
+    });
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            logging::report(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
