@@ -5,5 +5,6 @@
 
 pub mod error;
 pub mod tensor;
+pub mod weights;
 
 pub use error::{Error, Result};
