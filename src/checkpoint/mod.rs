@@ -18,7 +18,7 @@ pub use registry::{Model, text_encoder, transformer, video_autoencoder};
 
 use crate::models::{Denoiser, TextEncoder, VideoAutoencoder, config};
 use crate::samplers::SamplerConfig;
-use crate::weights::Weights;
+use crate::weights::{OpenOptions, Weights};
 use crate::{Error, Result};
 
 /// Everything that a text-to-video generation needs.
@@ -49,6 +49,8 @@ pub struct Component<M: ?Sized> {
     pub class_name: String,
     /// The architecture with this checkpoint's config.
     pub model: Arc<M>,
+    /// How its weights are opened.
+    pub options: OpenOptions,
 }
 
 impl<M: ?Sized> Component<M> {
@@ -57,7 +59,7 @@ impl<M: ?Sized> Component<M> {
     /// # Errors
     /// If there are none or they cannot be read.
     pub fn weights(&self) -> Result<Weights> {
-        Weights::open(&self.dir)
+        Weights::open(&self.dir, &self.options)
     }
 }
 
@@ -74,6 +76,8 @@ pub struct Overrides {
     pub tokenizer: Option<PathBuf>,
     /// A `scheduler_config.json` or its directory.
     pub scheduler: Option<PathBuf>,
+    /// Which state dict of PyTorch files is meant.
+    pub weights: OpenOptions,
 }
 
 impl Checkpoint {
@@ -95,10 +99,16 @@ impl Checkpoint {
             ));
         }
         let parts = Parts::find(dir, overrides)?;
-        let (transformer, released) = registry::open_transformer(&parts.transformer)?;
-        let vae = registry::open_component("vae", &parts.vae, video_autoencoder)?;
-        let text_encoder =
-            registry::open_component("text_encoder", &parts.text_encoder, text_encoder)?;
+        let (transformer, released) =
+            registry::open_transformer(&parts.transformer, &overrides.weights)?;
+        let vae =
+            registry::open_component("vae", &parts.vae, video_autoencoder, &overrides.weights)?;
+        let text_encoder = registry::open_component(
+            "text_encoder",
+            &parts.text_encoder,
+            text_encoder,
+            &overrides.weights,
+        )?;
         let scheduler = match &parts.scheduler {
             Some(path) => SamplerConfig::from_file(path)?,
             None => defaults::released_scheduler()?,

@@ -9,6 +9,7 @@ use super::{Component, class_name, read_config};
 use crate::models::{
     Denoiser, TextEncoder, VideoAutoencoder, config, open_sora_plan_v1_3, t5, wf_vae,
 };
+use crate::weights::OpenOptions;
 use crate::{Error, Result};
 
 /// A component's architecture with its config.
@@ -75,6 +76,7 @@ pub(super) fn open_component<M: ?Sized>(
     role: &'static str,
     dir: &Path,
     open: fn(&Path, &Value) -> Result<Model<M>>,
+    options: &OpenOptions,
 ) -> Result<Component<M>> {
     let (path, value) = read_config(role, dir)?;
     let class_name = class_name(&value).unwrap_or_default().to_owned();
@@ -83,12 +85,16 @@ pub(super) fn open_component<M: ?Sized>(
         dir: dir.to_owned(),
         class_name,
         model: open(&path, &value)?,
+        options: options.clone(),
     })
 }
 
 /// Opens the transformer's directory, and says whether its size is that of the released model.
-pub(super) fn open_transformer(dir: &Path) -> Result<(Component<dyn Denoiser>, bool)> {
-    let component = open_component("transformer", dir, transformer)?;
+pub(super) fn open_transformer(
+    dir: &Path,
+    options: &OpenOptions,
+) -> Result<(Component<dyn Denoiser>, bool)> {
+    let component = open_component("transformer", dir, transformer, options)?;
     Ok((
         component,
         read_config("transformer", dir)?

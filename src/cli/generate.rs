@@ -15,6 +15,7 @@ use crate::media::{
 };
 use crate::pipeline::{Frame, Request, Settings, TextToVideo};
 use crate::samplers::SamplerConfig;
+use crate::weights::OpenOptions;
 use crate::{Error, Result};
 
 #[derive(Args)]
@@ -106,6 +107,10 @@ pub(super) struct CheckpointArgs {
     /// Another scheduler_config.json, or its directory.
     #[arg(long, value_name = "PATH")]
     scheduler: Option<PathBuf>,
+    /// Which state dict of a PyTorch file: auto (averaged weights where there are any), ema, plain,
+    /// or a key.
+    #[arg(long, value_name = "KEY", default_value = "auto")]
+    state_dict: String,
     /// Tensors that the model does not use are errors, not warnings.
     #[arg(long)]
     strict: bool,
@@ -119,6 +124,9 @@ impl CheckpointArgs {
             text_encoder: self.text_encoder.clone(),
             tokenizer: self.tokenizer.clone(),
             scheduler: self.scheduler.clone(),
+            weights: OpenOptions {
+                state_dict: self.state_dict.as_str().into(),
+            },
         };
         let complete = overrides.transformer.is_some()
             && overrides.vae.is_some()

@@ -56,8 +56,8 @@ pub trait TextEncoder: Send + Sync {
     /// Number of token ids that have an embedding.
     fn vocabulary(&self) -> usize;
 
-    /// Whether a tensor that the graph does not use is known to be in such checkpoints.
-    fn known_unused(&self, name: &str) -> bool;
+    /// Patterns (`decoder.*`) of tensors that such checkpoints hold and the graph does not use.
+    fn known_unused(&self) -> &'static [&'static str];
 
     /// The graph with inputs `input_ids [B, L] i64`, `attention_mask [B, L] f32` (1 to keep) and the
     /// output `last_hidden_state [B, L, D] f32`.
@@ -75,6 +75,9 @@ pub trait VideoAutoencoder: Send + Sync {
 
     /// Per latent channel, `(factor, mean)`: the denoiser works on `(latent - mean) * factor`.
     fn normalisation(&self) -> Vec<(f32, f32)>;
+
+    /// Patterns (`encoder.*`) of tensors that such checkpoints hold and the decoder does not use.
+    fn unused_by_decoder(&self) -> &'static [&'static str];
 
     /// Whether decoding in chunks equals decoding at once.
     fn streams(&self) -> bool;

@@ -233,6 +233,10 @@ impl VideoAutoencoder for Config {
             .collect()
     }
 
+    fn unused_by_decoder(&self) -> &'static [&'static str] {
+        &["encoder.*", "loss.*"]
+    }
+
     fn streams(&self) -> bool {
         self.norm_type == "layernorm"
     }

@@ -1,7 +1,5 @@
 //! From a latent to frames, chunk by chunk.
 
-use std::sync::Arc;
-
 use super::observer::watched;
 use super::{Event, Observer, Settings, Stage, TextToVideo};
 use crate::backend::DeviceTensor;
@@ -121,9 +119,9 @@ impl TextToVideo {
         let vae = &self.checkpoint.vae;
         let graph = vae.model.decoder(chunk, size[0], size[1], self.dtype);
         if self.vae.is_none() {
-            let encoder = |name: &str| name.starts_with("encoder.") || name.starts_with("loss.");
-            let weights = Self::open_weights(vae, &graph, self.strict, &encoder)?;
-            self.vae = Some(self.backend.load(Arc::new(weights))?);
+            let weights =
+                Self::open_weights(vae, &graph, vae.model.unused_by_decoder(), self.strict)?;
+            self.vae = Some(self.backend.load(weights)?);
         }
         let weights = self.vae.as_ref().expect("the weights were loaded");
         self.decoders

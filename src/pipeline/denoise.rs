@@ -1,7 +1,5 @@
 //! From noise to a latent: the denoising loop.
 
-use std::sync::Arc;
-
 use super::encode::Conditioning;
 use super::observer::watched;
 use super::{Event, Observer, Settings, Stage, TextToVideo};
@@ -125,8 +123,8 @@ impl TextToVideo {
         let transformer = &self.checkpoint.transformer;
         let graph = transformer.model.graph(&shape, self.dtype);
         if self.transformer.is_none() {
-            let weights = Self::open_weights(transformer, &graph, self.strict, &|_| false)?;
-            self.transformer = Some(self.backend.load(Arc::new(weights))?);
+            let weights = Self::open_weights(transformer, &graph, &[], self.strict)?;
+            self.transformer = Some(self.backend.load(weights)?);
         }
         let weights = self.transformer.as_ref().expect("the weights were loaded");
         self.denoiser = Some((shape, self.backend.compile(&graph, weights)?));

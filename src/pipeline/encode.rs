@@ -106,10 +106,9 @@ impl TextToVideo {
         observer.on(Event::Load(Stage::Encode));
         let encoder = &self.checkpoint.text_encoder;
         let graph = encoder.model.graph(1, tokens, self.dtype);
-        let weights = Self::open_weights(encoder, &graph, self.strict, &|name| {
-            encoder.model.known_unused(name)
-        })?;
-        let weights = self.backend.load(Arc::new(weights))?;
+        let weights =
+            Self::open_weights(encoder, &graph, encoder.model.known_unused(), self.strict)?;
+        let weights = self.backend.load(weights)?;
         let mut program = self.backend.compile(&graph, &weights)?;
         observer.on(Event::Begin(Stage::Encode, new.len()));
         for prompt in new {

@@ -123,35 +123,18 @@ impl TextToVideo {
     fn open_weights<M: ?Sized>(
         component: &Component<M>,
         graph: &Graph,
+        unused: &[&str],
         strict: bool,
-        known_unused: &dyn Fn(&str) -> bool,
-    ) -> Result<Weights> {
+    ) -> Result<Arc<Weights>> {
         let weights = component.weights()?;
-        check_weights(component.role, graph, &weights)?;
-        let used = |name: &str| graph.weights.iter().any(|w| w.name == name);
-        let unexpected: Vec<String> = weights
-            .names()
-            .filter(|name| !used(name) && !known_unused(name))
-            .map(str::to_owned)
-            .collect();
-        if !unexpected.is_empty() {
-            if strict {
-                let problems = unexpected
-                    .iter()
-                    .map(|name| format!("{name}: not expected"))
-                    .collect();
-                return Err(crate::Error::Weights {
-                    component: component.role.to_owned(),
-                    problems,
-                });
-            }
+        let unexpected = check_weights(component.role, graph, &weights, unused, strict)?;
+        if let Some(first) = unexpected.first() {
             tracing::warn!(
-                component = component.role,
-                count = unexpected.len(),
-                first = unexpected[0],
-                "the file has tensors that the model does not use"
+                "{}: {} tensors of the file are not used by the model, {first} is the first",
+                component.role,
+                unexpected.len()
             );
         }
-        Ok(weights)
+        Ok(Arc::new(weights))
     }
 }

@@ -24,7 +24,7 @@ pub use pipeline::{PipelineLimits, PipelineOutcome, run_pipeline};
 use crate::backend::{Backend, DeviceWeights, check_weights, run_once};
 use crate::models::config;
 use crate::tensor::{DType, HostTensor};
-use crate::weights::Weights;
+use crate::weights::{OpenOptions, Weights};
 use crate::{Error, Result};
 
 /// What an output may differ by.
@@ -99,13 +99,13 @@ pub fn run(
     let component = component_dir(dir)?;
     let config_path = component.join("config.json");
     let config = config::read_json(&config_path)?;
-    let weights = Arc::new(Weights::open(&component)?);
+    let weights = Arc::new(Weights::open(&component, &OpenOptions::default())?);
     let loaded = backend.load(weights.clone())?;
     let mut outcomes = vec![];
     for case in cases(dir)? {
         let tensors = read_case(&case)?;
         for part in prepare(architecture, &config_path, &config, &case, &tensors, dtype)? {
-            check_weights(architecture, &part.graph, &weights)?;
+            check_weights(architecture, &part.graph, &weights, &["*"], false)?;
             outcomes.extend(run_part(backend, &loaded, &case, &part, &tensors, limits)?);
         }
     }
@@ -230,7 +230,7 @@ fn cases(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// All tensors of a case file.
 pub(crate) fn read_case(path: &Path) -> Result<BTreeMap<String, HostTensor>> {
-    let file = Weights::open(path)?;
+    let file = Weights::open(path, &OpenOptions::default())?;
     file.names()
         .map(|name| Ok((name.to_owned(), file.read(name)?)))
         .collect()
