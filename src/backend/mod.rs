@@ -1,0 +1,3 @@
+//! Devices that run graphs.
+
+pub mod onnx;

@@ -1,0 +1,3 @@
+//! Where the weights of a model come from.
+
+pub mod hub;
