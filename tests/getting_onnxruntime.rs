@@ -12,7 +12,8 @@ use ascendit::backend::onnx::cuda::CudaEnv;
 use ascendit::backend::onnx::library::{
     FindError, Found, NotFound, Origin, Provider, SearchEnv, cached_dir, find,
 };
-use ascendit::backend::onnx::setup::{Progress, Setup, Wheel};
+use ascendit::backend::onnx::setup::{Progress, Setup};
+use ascendit::backend::onnx::wheel::Wheel;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 

@@ -39,6 +39,16 @@ pub enum Provider {
     Cuda,
 }
 
+impl Provider {
+    /// The device as the user writes it.
+    pub(super) fn device(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
 /// Where to look. A value, so that a search depends on nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct SearchEnv {
@@ -167,10 +177,7 @@ impl From<FindError> for Error {
         match error {
             FindError::Named(error) => error,
             FindError::NotFound(not_found) => Error::Unavailable {
-                device: match not_found.provider {
-                    Provider::Cpu => "cpu".into(),
-                    Provider::Cuda => "cuda".into(),
-                },
+                device: not_found.provider.device().into(),
                 what: not_found.to_string(),
             },
         }

@@ -10,3 +10,4 @@ pub mod library;
 pub mod places;
 pub mod setup;
 mod subprocess;
+pub mod wheel;
