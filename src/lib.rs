@@ -7,6 +7,7 @@ pub mod backend;
 pub mod cancel;
 pub mod checkpoint;
 pub mod cli;
+pub mod disk;
 pub mod error;
 pub mod graph;
 pub mod media;

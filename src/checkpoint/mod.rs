@@ -6,6 +6,7 @@
 //! one. Nothing is read but configs; weights are mapped when a pipeline needs them.
 
 mod defaults;
+pub mod hub;
 mod registry;
 
 use std::path::{Path, PathBuf};
