@@ -7,7 +7,10 @@ pub mod backend;
 pub mod cancel;
 pub mod error;
 pub mod graph;
+pub mod models;
 pub mod nn;
 pub mod tensor;
+pub mod verify;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -3,7 +3,7 @@
 //! Each function takes the weight cursor of its layer and reads its weights under the names that
 //! PyTorch gives them (`weight`, `bias`).
 
-use crate::graph::{Mask, Params, Reduce, RopePairs, Unary, Value, ViewStep};
+use crate::graph::{Located, Mask, Params, Reduce, RopePairs, Unary, Value, ViewStep};
 use crate::tensor::{DType, HostTensor};
 
 /// `nn.Linear`: `x [.., I]` → `[.., out]`, with a bias.
@@ -21,12 +21,27 @@ pub fn linear_opt<'g>(p: &Params<'g>, x: Value<'g>, out: usize, bias: bool) -> V
 /// `nn.LayerNorm` over the last axis with weight and bias.
 pub fn layer_norm<'g>(p: &Params<'g>, x: Value<'g>, eps: f32) -> Value<'g> {
     let d = x.dim(x.rank() - 1);
-    x.layer_norm(x.rank() - 1, eps, Some((p.weight("weight", &[d]), p.weight("bias", &[d]))))
+    x.layer_norm(
+        x.rank() - 1,
+        eps,
+        Some((p.weight("weight", &[d]), p.weight("bias", &[d]))),
+    )
 }
 
 /// Two linear layers with a function between: `names[0]`, `f`, `names[1]`.
-pub fn mlp<'g>(p: &Params<'g>, names: [&str; 2], x: Value<'g>, hidden: usize, f: Unary, out: usize) -> Value<'g> {
-    linear(&p.at(names[1]), linear(&p.at(names[0]), x, hidden).unary(f), out)
+pub fn mlp<'g>(
+    p: &Params<'g>,
+    names: [&str; 2],
+    x: Value<'g>,
+    hidden: usize,
+    f: Unary,
+    out: usize,
+) -> Value<'g> {
+    linear(
+        &p.at(names[1]),
+        linear(&p.at(names[0]), x, hidden).unary(f),
+        out,
+    )
 }
 
 /// Sinusoidal embedding of timesteps `t [B] f32` → `[B, 2 n]` f32: `[cos(t f_i) | sin(t f_i)]` with
@@ -38,9 +53,12 @@ pub fn mlp<'g>(p: &Params<'g>, names: [&str; 2], x: Value<'g>, hidden: usize, f:
 pub fn timestep_embedding<'g>(t: Value<'g>, n: usize, divisor: f32) -> Value<'g> {
     let b = t.dim(0);
     let frequency = |i: usize| (-(10000f32.ln()) * i as f32 / divisor).exp();
-    let frequencies = t.builder().constant(HostTensor::f32([1, n], (0..n).map(frequency).collect()));
+    let frequencies = t
+        .builder()
+        .constant(HostTensor::f32([1, n], (0..n).map(frequency).collect()));
     let angles = t.reshape([b, 1]) * frequencies;
-    t.builder().concat(&[angles.unary(Unary::Cos), angles.unary(Unary::Sin)], 1)
+    t.builder()
+        .concat(&[angles.unary(Unary::Cos), angles.unary(Unary::Sin)], 1)
 }
 
 /// Patch embedding: `x [B, C, H, W]` → `[B, H/p · W/p, D]`, a convolution whose kernel and stride
@@ -53,7 +71,9 @@ pub fn patch_embed<'g>(p: &Params<'g>, x: Value<'g>, patch: usize, width: usize)
         .reshape([b, c, h, patch, w, patch])
         .permute([0, 2, 4, 1, 3, 5])
         .reshape([b, h * w, c * patch * patch]);
-    let kernel = p.weight("weight", &[width, c, patch, patch]).reshape([width, c * patch * patch]);
+    let kernel = p
+        .weight("weight", &[width, c, patch, patch])
+        .reshape([width, c * patch * patch]);
     rows.linear(kernel, Some(p.weight("bias", &[width])))
 }
 
@@ -86,7 +106,12 @@ impl<'g> Rotary<'g> {
     /// Attention scores do not change when the channels of q and k are permuted alike, so the halves
     /// of all sections are gathered: [`Rotary::linear`] permutes the rows of the q and k weights, and
     /// the rotation becomes one rotate-half over the whole head.
-    pub fn on_grid(builder: &'g crate::graph::Builder, grid: &[usize], scales: &[f32], head_size: usize) -> Self {
+    pub fn on_grid(
+        builder: &'g crate::graph::Builder,
+        grid: &[usize],
+        scales: &[f32],
+        head_size: usize,
+    ) -> Self {
         let section = head_size / grid.len();
         let tokens: usize = grid.iter().product();
         let mut angles = vec![0f32; tokens * (head_size / 2)];
@@ -102,17 +127,34 @@ impl<'g> Rotary<'g> {
             }
         }
         let table = |f: fn(f32) -> f32| {
-            builder.constant(HostTensor::f32([tokens, head_size / 2], angles.iter().map(|&a| f(a)).collect()))
+            builder.constant(HostTensor::f32(
+                [tokens, head_size / 2],
+                angles.iter().map(|&a| f(a)).collect(),
+            ))
         };
-        Self { cos: table(f32::cos), sin: table(f32::sin), sections: grid.len() }
+        Self {
+            cos: table(f32::cos),
+            sin: table(f32::sin),
+            sections: grid.len(),
+        }
     }
 
     /// The linear layer that makes q or k, with each head's channels in the order that
     /// [`Rotary::apply`] wants.
-    pub fn linear(&self, p: &Params<'g>, x: Value<'g>, heads: usize, head_size: usize, bias: bool) -> Value<'g> {
+    pub fn linear(
+        &self,
+        p: &Params<'g>,
+        x: Value<'g>,
+        heads: usize,
+        head_size: usize,
+        bias: bool,
+    ) -> Value<'g> {
         let (inner, out) = (x.dim(x.rank() - 1), heads * head_size);
         let halves = head_size / self.sections / 2;
-        let split = ViewStep::Split { axis: 0, sizes: vec![heads, self.sections, 2, halves] };
+        let split = ViewStep::Split {
+            axis: 0,
+            sizes: vec![heads, self.sections, 2, halves],
+        };
         let rows = [split.clone(), ViewStep::Permute(vec![0, 2, 1, 3, 4])];
         let entries = [split, ViewStep::Permute(vec![0, 2, 1, 3])];
         let weight = p.weight_viewed("weight", &[out, inner], &rows);
@@ -159,6 +201,20 @@ impl Regroup {
         }
     }
 
+    /// Tokens of each group that were not added behind.
+    pub fn lengths(self, tokens: usize) -> Vec<usize> {
+        let real = |group: usize, n: usize, of: fn(usize, usize) -> usize| {
+            (0..tokens).filter(|&token| of(token, n) == group).count()
+        };
+        match self {
+            Self::Dense => vec![tokens],
+            Self::Single(n) => (0..n).map(|r| real(r, n, |token, n| token % n)).collect(),
+            Self::Group(n) => (0..n)
+                .map(|m| real(m, n, |token, n| token / n % n))
+                .collect(),
+        }
+    }
+
     /// `x [B, L, ..]` → `[B · groups, L' / groups, ..]`, zeros added where `L` is short.
     pub fn split(self, x: Value<'_>) -> Value<'_> {
         let x = x.pad(1, 0, self.padding(x.dim(1)));
@@ -167,7 +223,9 @@ impl Regroup {
         let grouped = match self {
             Self::Dense => return x,
             Self::Single(n) => x.reshape([b, l / n, n, inner]).permute([0, 2, 1, 3]),
-            Self::Group(n) => x.reshape([b, l / (n * n), n, n * inner]).permute([0, 2, 1, 3]),
+            Self::Group(n) => x
+                .reshape([b, l / (n * n), n, n * inner])
+                .permute([0, 2, 1, 3]),
         };
         let mut shape = vec![b * self.groups(), l / self.groups()];
         shape.extend_from_slice(rest);
@@ -176,37 +234,41 @@ impl Regroup {
 
     /// The inverse of [`Regroup::split`] for `tokens` tokens.
     pub fn merge(self, x: Value<'_>, tokens: usize) -> Value<'_> {
-        let (b, l, rest) = (x.dim(0) / self.groups(), x.dim(1) * self.groups(), &x.shape()[2..]);
+        let (b, l, rest) = (
+            x.dim(0) / self.groups(),
+            x.dim(1) * self.groups(),
+            &x.shape()[2..],
+        );
         let inner: usize = rest.iter().product();
         let ordered = match self {
             Self::Dense => return x,
             Self::Single(n) => x.reshape([b, n, l / n, inner]).permute([0, 2, 1, 3]),
-            Self::Group(n) => x.reshape([b, n, l / (n * n), n * inner]).permute([0, 2, 1, 3]),
+            Self::Group(n) => x
+                .reshape([b, n, l / (n * n), n * inner])
+                .permute([0, 2, 1, 3]),
         };
         let mut shape = vec![b, l];
         shape.extend_from_slice(rest);
         ordered.reshape(shape).slice(1, 0, tokens)
-    }
-
-    /// Repeats `x [B, ..]` for every group of its row: `[B · groups, ..]`.
-    pub fn repeat(self, x: Value<'_>) -> Value<'_> {
-        let n = self.groups();
-        let (b, rest) = (x.dim(0), &x.shape()[1..]);
-        let with = |count: usize| [&[b, count], rest].concat();
-        let flat = [&[b * n], rest].concat();
-        x.reshape(with(1)).expand(with(n)).reshape(flat)
     }
 }
 
 /// Scores' summand from a mask `[B, L]` of 1 (keep) and 0: 0 or `penalty`, as `[B, 1, 1, L]`.
 pub fn mask_bias(mask: Value<'_>, penalty: f32) -> Value<'_> {
     let (b, l) = (mask.dim(0), mask.dim(1));
-    mask.cast(DType::F32).affine(-penalty, penalty).reshape([b, 1, 1, l])
+    mask.cast(DType::F32)
+        .affine(-penalty, penalty)
+        .reshape([b, 1, 1, l])
 }
 
 /// Softmax attention over heads: `q [B, L, N, K]`, `k, v [B, S, N, K]` → `[B, L, N · K]`, scores
 /// scaled by `K^-0.5`.
-pub fn attend<'g>(q: Value<'g>, k: Value<'g>, v: Value<'g>, mask: Option<(Mask, Value<'g>)>) -> Value<'g> {
+pub fn attend<'g>(
+    q: Value<'g>,
+    k: Value<'g>,
+    v: Value<'g>,
+    mask: Option<(Mask, Value<'g>)>,
+) -> Value<'g> {
     let scale = (q.dim(3) as f32).powf(-0.5);
     merge_heads(q.attention(k, v, scale, mask))
 }
@@ -220,10 +282,15 @@ pub fn rows<const N: usize>(table: Value<'_>) -> [Value<'_>; N] {
 pub fn max_pool(x: Value<'_>, window: [usize; 3]) -> Value<'_> {
     let s = x.shape();
     let cells = [s[1] / window[0], s[2] / window[1], s[3] / window[2]];
-    let kept = x.slice(1, 0, cells[0] * window[0]).slice(2, 0, cells[1] * window[1]).slice(3, 0, cells[2] * window[2]);
-    kept.reshape([s[0], cells[0], window[0], cells[1], window[1], cells[2], window[2]])
-        .reduce(Reduce::Max, &[2, 4, 6])
-        .reshape([s[0], cells[0], cells[1], cells[2]])
+    let kept = x
+        .slice(1, 0, cells[0] * window[0])
+        .slice(2, 0, cells[1] * window[1])
+        .slice(3, 0, cells[2] * window[2]);
+    kept.reshape([
+        s[0], cells[0], window[0], cells[1], window[1], cells[2], window[2],
+    ])
+    .reduce(Reduce::Max, &[2, 4, 6])
+    .reshape([s[0], cells[0], cells[1], cells[2]])
 }
 
 /// The two-dimensional sine and cosine position table `[rows · columns, D]` of the MAE and DiT code
@@ -236,7 +303,8 @@ pub fn sin_cos_2d(rows: usize, columns: usize, width: usize, scale: f64) -> Host
     for row in 0..rows {
         for column in 0..columns {
             for position in [column, row] {
-                let angle = |i: usize| position as f64 * scale / 10000f64.powf(i as f64 / quarter as f64);
+                let angle =
+                    |i: usize| position as f64 * scale / 10000f64.powf(i as f64 / quarter as f64);
                 table.extend((0..quarter).map(|i| angle(i).sin() as f32));
                 table.extend((0..quarter).map(|i| angle(i).cos() as f32));
             }
@@ -245,3 +313,65 @@ pub fn sin_cos_2d(rows: usize, columns: usize, width: usize, scale: f64) -> Host
     HostTensor::f32([rows * columns, width], table)
 }
 
+/// [`linear`] computed in f32 whatever the compute dtype is, for modulation.
+pub fn linear_f32<'g>(p: &Params<'g>, x: Value<'g>, out: usize) -> Value<'g> {
+    let inner = x.dim(x.rank() - 1);
+    x.linear(
+        p.weight_f32("weight", &[out, inner]),
+        Some(p.weight_f32("bias", &[out])),
+    )
+}
+
+/// [`mlp`] computed in f32 whatever the compute dtype is, for timestep embeddings.
+pub fn mlp_f32<'g>(
+    p: &Params<'g>,
+    names: [&str; 2],
+    x: Value<'g>,
+    hidden: usize,
+    f: Unary,
+    out: usize,
+) -> Value<'g> {
+    linear_f32(
+        &p.at(names[1]),
+        linear_f32(&p.at(names[0]), x, hidden).unary(f),
+        out,
+    )
+}
+
+/// Self-attention of the vision transformers: `q`, `k`, `v` (with or without bias), `proj`.
+pub fn self_attention<'g>(p: &Params<'g>, x: Value<'g>, heads: usize, qkv_bias: bool) -> Value<'g> {
+    let d = x.dim(2);
+    let project = |name: &str| split_heads(linear_opt(&p.at(name), x, d, qkv_bias), heads);
+    linear(
+        &p.at("proj"),
+        attend(project("q"), project("k"), project("v"), None),
+        d,
+    )
+}
+
+/// Where a weight lies in a checkpoint that keeps `attn.q`, `attn.k` and `attn.v` as thirds of the
+/// rows of one `attn.qkv` (timm's `Attention`); other names are kept.
+pub fn fused_qkv_name(name: &str, shape: &[usize]) -> Located {
+    for (third, part) in ["attn.q.", "attn.k.", "attn.v."].into_iter().enumerate() {
+        if name.contains(part) {
+            let rows = shape[0];
+            let mut file_shape = shape.to_vec();
+            file_shape[0] = 3 * rows;
+            let steps = vec![ViewStep::Slice {
+                axis: 0,
+                start: third * rows,
+                len: rows,
+            }];
+            return Located {
+                name: name.replace(part, "attn.qkv."),
+                file_shape,
+                steps,
+            };
+        }
+    }
+    Located {
+        name: name.to_owned(),
+        file_shape: shape.to_vec(),
+        steps: vec![],
+    }
+}

@@ -267,6 +267,17 @@ impl HostTensor {
         }
     }
 
+    /// The elements of an `i64` tensor, by value.
+    ///
+    /// # Panics
+    /// If the element type is another one.
+    pub fn into_i64(self) -> Vec<i64> {
+        match self.data {
+            Data::I64(v) => v,
+            _ => panic!("expected an i64 tensor, got {self:?}"),
+        }
+    }
+
     /// The same elements under another shape.
     ///
     /// # Panics

@@ -27,9 +27,15 @@ pub struct Device {
 
 impl Device {
     /// The definition of every operation, on the host.
-    pub const REFERENCE: Self = Self { kind: DeviceKind::Reference, ordinal: 0 };
+    pub const REFERENCE: Self = Self {
+        kind: DeviceKind::Reference,
+        ordinal: 0,
+    };
     /// ONNX Runtime on the host.
-    pub const CPU: Self = Self { kind: DeviceKind::Cpu, ordinal: 0 };
+    pub const CPU: Self = Self {
+        kind: DeviceKind::Cpu,
+        ordinal: 0,
+    };
 }
 
 impl fmt::Display for Device {
@@ -47,7 +53,9 @@ impl FromStr for Device {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let unknown = || {
-            Error::request(format!("unknown device {text:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)"))
+            Error::request(format!(
+                "unknown device {text:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)"
+            ))
         };
         let (kind, ordinal) = match text.split_once(':') {
             Some((kind, ordinal)) => (kind, Some(ordinal.parse().map_err(|_| unknown())?)),
@@ -59,7 +67,10 @@ impl FromStr for Device {
             ("cuda", _) => DeviceKind::Cuda,
             _ => return Err(unknown()),
         };
-        Ok(Self { kind, ordinal: ordinal.unwrap_or(0) })
+        Ok(Self {
+            kind,
+            ordinal: ordinal.unwrap_or(0),
+        })
     }
 }
 
@@ -85,15 +96,19 @@ mod tests {
         for name in ["reference", "cpu", "cuda:0", "cuda:3"] {
             assert_eq!(name.parse::<Device>().expect(name).to_string(), name);
         }
-        assert_eq!("cuda".parse::<Device>().expect("cuda").to_string(), "cuda:0");
+        assert_eq!(
+            "cuda".parse::<Device>().expect("cuda").to_string(),
+            "cuda:0"
+        );
     }
 
     #[test]
     fn an_unknown_device_is_named_with_those_that_there_are() {
         for name in ["gpu", "cuda:x", "cpu:1", "twin"] {
             let error = name.parse::<Device>().expect_err(name).to_string();
-            let expected =
-                format!("unknown device {name:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)");
+            let expected = format!(
+                "unknown device {name:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)"
+            );
             assert_eq!(error, expected);
         }
     }

@@ -6,13 +6,14 @@
 //! which the caller owns and passes to programs as inputs and gets back as outputs.
 
 mod device;
+pub mod reference;
 mod resident;
 
 use std::any::Any;
 use std::sync::Arc;
 
 pub use device::{Device, DeviceInfo, DeviceKind};
-pub use resident::{check_weights, materialize};
+pub use resident::{Stored, check_weights, materialize, materialize_rows, stored};
 
 use crate::cancel::Cancel;
 use crate::graph::Graph;
@@ -86,7 +87,10 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Looks at `cancel` and reports to nobody.
     pub fn quiet(cancel: &'a Cancel) -> Self {
-        Self { cancel, on_segment: &|_, _| {} }
+        Self {
+            cancel,
+            on_segment: &|_, _| {},
+        }
     }
 }
 
@@ -135,7 +139,10 @@ pub fn run_once(
     inputs: &[HostTensor],
 ) -> Result<Vec<HostTensor>> {
     let mut program = backend.compile(graph, weights)?;
-    let inputs = inputs.iter().map(|t| backend.upload(t)).collect::<Result<Vec<_>>>()?;
+    let inputs = inputs
+        .iter()
+        .map(|t| backend.upload(t))
+        .collect::<Result<Vec<_>>>()?;
     let outputs = program.run(inputs, &Watch::quiet(&Cancel::new()))?;
     outputs.iter().map(|t| backend.download(t)).collect()
 }
@@ -144,6 +151,9 @@ fn unsupported_dtype(device: &str, wish: DType, can: &[DType]) -> Error {
     let can: Vec<_> = can.iter().map(|d| d.name()).collect();
     Error::Unavailable {
         device: device.to_owned(),
-        what: format!("cannot compute in {wish}, only in {}; leave out --dtype or pass one of these", can.join(", ")),
+        what: format!(
+            "cannot compute in {wish}, only in {}; leave out --dtype or pass one of these",
+            can.join(", ")
+        ),
     }
 }
