@@ -6,6 +6,7 @@
 //! which the caller owns and passes to programs as inputs and gets back as outputs.
 
 mod device;
+pub mod onnx;
 pub mod reference;
 mod resident;
 

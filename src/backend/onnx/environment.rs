@@ -70,7 +70,10 @@ fn load(library: &Path, threads: usize) -> Result<Environment, String> {
     create(builder, threads).map_err(|e| e.to_string())
 }
 
-fn create(builder: ort::environment::EnvironmentBuilder, threads: usize) -> ort::Result<Environment> {
+fn create(
+    builder: ort::environment::EnvironmentBuilder,
+    threads: usize,
+) -> ort::Result<Environment> {
     let pool = GlobalThreadPoolOptions::default()
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
@@ -112,11 +115,8 @@ fn share_host_arena(environment: &Environment) -> ort::Result<()> {
     unsafe {
         let made = (api.CreateArenaCfg)(0, SAME_AS_REQUESTED, DEFAULT, DEFAULT, &raw mut settings);
         ort::Error::result_from_status(made)?;
-        let registered = (api.CreateAndRegisterAllocator)(
-            environment.ptr().cast_mut(),
-            memory.ptr(),
-            settings,
-        );
+        let registered =
+            (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory.ptr(), settings);
         (api.ReleaseArenaCfg)(settings);
         ort::Error::result_from_status(registered)
     }

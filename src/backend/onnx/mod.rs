@@ -66,7 +66,9 @@ impl OnnxBackend {
                     .map_err(|_| Error::request(format!("there is no device {device}")))?,
             },
             DeviceKind::Reference => {
-                return Err(Error::request(format!("ONNX Runtime does not drive {device}")));
+                return Err(Error::request(format!(
+                    "ONNX Runtime does not drive {device}"
+                )));
             }
         };
         let threads = match options.threads {

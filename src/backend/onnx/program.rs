@@ -214,7 +214,7 @@ fn while_watching<T>(
 /// rows are read, else the graph's.
 fn stored(part: &Segment, weights: &OnnxWeights) -> Vec<DType> {
     let dtype = |(i, decl)| match gathered_only(&part.graph, i) {
-        true => weights.file_dtype(decl),
+        true => weights.file_dtype(decl).unwrap_or(decl.dtype),
         false => decl.dtype,
     };
     part.graph.weights.iter().enumerate().map(dtype).collect()
@@ -224,7 +224,10 @@ fn stored(part: &Segment, weights: &OnnxWeights) -> Vec<DType> {
 fn plan_drops(steps: &mut [Step], graph: &Graph) {
     let mut kept: Vec<NodeId> = graph.outputs.iter().map(|p| p.node).collect();
     for step in steps.iter_mut().rev() {
-        let taken = step.inputs.iter().chain(step.outputs.iter().map(|(id, _)| id));
+        let taken = step
+            .inputs
+            .iter()
+            .chain(step.outputs.iter().map(|(id, _)| id));
         for &id in taken {
             if !kept.contains(&id) {
                 kept.push(id);

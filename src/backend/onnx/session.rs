@@ -107,7 +107,9 @@ impl Engine {
             )?;
         builder = match self.provider {
             Provider::Cpu => {
-                let cpu = |d: &ort::device::Device<'_>| d.ep().is_ok_and(|ep| ep == "CPUExecutionProvider");
+                let cpu = |d: &ort::device::Device<'_>| {
+                    d.ep().is_ok_and(|ep| ep == "CPUExecutionProvider")
+                };
                 builder.with_devices(self.environment.devices().filter(cpu), None)?
             }
             Provider::Cuda { ordinal } => {

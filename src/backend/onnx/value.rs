@@ -106,7 +106,11 @@ impl Value {
             // SAFETY: a tensor of this shape and dtype on the host has so many bytes.
             _ => unsafe { std::slice::from_raw_parts(data.cast::<u8>().cast_const(), len) },
         };
-        Ok(HostTensor::from_le_bytes(self.dtype, self.shape.clone(), bytes))
+        Ok(HostTensor::from_le_bytes(
+            self.dtype,
+            self.shape.clone(),
+            bytes,
+        ))
     }
 }
 
@@ -116,7 +120,10 @@ pub(super) fn host_memory() -> ort::Result<MemoryInfo<'static>> {
 }
 
 /// The memory of a device, as sessions name it.
-pub(super) fn memory(device: AllocationDevice<'static>, ordinal: i32) -> ort::Result<MemoryInfo<'static>> {
+pub(super) fn memory(
+    device: AllocationDevice<'static>,
+    ordinal: i32,
+) -> ort::Result<MemoryInfo<'static>> {
     MemoryInfo::new(
         device,
         ordinal,

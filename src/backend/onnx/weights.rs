@@ -4,12 +4,13 @@
 //! itself. Others are converted once and kept for all programs of the component, or, where that
 //! would take too much memory, each time a segment runs. A GPU has its own copy of each.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::session::{Engine, Place};
 use super::value::Value;
-use crate::backend::resident::{self, Elements};
+use crate::backend::{materialize, stored};
 use crate::graph::{ViewStep, WeightDecl};
 use crate::tensor::DType;
 use crate::weights::Weights;
@@ -41,13 +42,18 @@ impl OnnxWeights {
     }
 
     /// The dtype in which the file has a weight.
-    pub(super) fn file_dtype(&self, decl: &WeightDecl) -> DType {
-        resident::file_dtype(&self.weights, decl)
+    pub(super) fn file_dtype(&self, decl: &WeightDecl) -> Option<DType> {
+        self.weights.get(&decl.name).map(|entry| entry.dtype())
     }
 
-    /// Bytes of anonymous memory that a weight takes on the host.
+    /// Whether a weight is its tensor in the file, as it is.
+    fn is_mapped(&self, decl: &WeightDecl) -> bool {
+        decl.steps.is_empty() && self.file_dtype(decl) == Some(decl.dtype)
+    }
+
+    /// Bytes of memory beside the files that a weight takes on the host.
     pub(super) fn converted_bytes(&self, decl: &WeightDecl) -> u64 {
-        match resident::is_mapped(&self.weights, decl) {
+        match self.is_mapped(decl) {
             true => 0,
             false => decl.size_bytes() as u64,
         }
@@ -55,7 +61,7 @@ impl OnnxWeights {
 
     /// A weight as a segment takes it.
     pub(super) fn slot(&self, decl: WeightDecl, engine: &Engine, streaming: bool) -> Result<Slot> {
-        if streaming && !resident::is_mapped(&self.weights, &decl) {
+        if streaming && !self.is_mapped(&decl) {
             return Ok(Slot::Transient(decl));
         }
         let key = (
@@ -79,9 +85,10 @@ impl OnnxWeights {
             device: engine.device.to_string(),
             what: format!("cannot take over the weight {}: {e}", decl.name),
         };
-        let on_host = match resident::elements(&self.weights, decl)? {
-            Elements::Mapped(bytes) => {
-                // SAFETY: the bytes are a part of the mapped file, which the weights hold.
+        let found = stored(decl, &self.weights)?;
+        let on_host = match found.bytes {
+            Cow::Borrowed(bytes) if found.dtype == decl.dtype => {
+                // SAFETY: the bytes are a part of a mapped file, which the weights hold.
                 unsafe {
                     Value::over(
                         decl.dtype,
@@ -91,7 +98,7 @@ impl OnnxWeights {
                     )
                 }
             }
-            Elements::Made(tensor) => Value::of_host(Arc::new(tensor)),
+            _ => Value::of_host(Arc::new(materialize(decl, &self.weights)?)),
         };
         let on_host = Arc::new(on_host.map_err(failed)?);
         engine.copy(&on_host, Place::Device).map_err(failed)

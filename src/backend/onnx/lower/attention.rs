@@ -5,8 +5,8 @@
 //! the split of the last axis. A mask that depends on keys alone becomes one more channel: queries
 //! get a 1 and keys their summand, so that the scores come out masked and no mask is left.
 
-use super::Lowering;
 use super::super::proto::AttributeProto;
+use super::Lowering;
 use crate::graph::{Mask, Node, RopePairs};
 use crate::tensor::{DType, HostTensor};
 
@@ -76,7 +76,14 @@ impl Lowering<'_> {
         bias: Option<&str>,
         causal: bool,
     ) -> String {
-        let Sizes { batch, queries, keys, heads, head, value_head } = sizes;
+        let Sizes {
+            batch,
+            queries,
+            keys,
+            heads,
+            head,
+            value_head,
+        } = sizes;
         let q = self.reshape(qkv[0], &[batch, queries, heads * head]);
         let k = self.reshape(qkv[1], &[batch, keys, heads * head]);
         let v = self.reshape(qkv[2], &[batch, keys, heads * value_head]);
@@ -125,7 +132,14 @@ impl Lowering<'_> {
         bias: &str,
         shape: &[usize],
     ) -> String {
-        let Sizes { batch, queries, keys, heads, head, .. } = sizes;
+        let Sizes {
+            batch,
+            queries,
+            keys,
+            heads,
+            head,
+            ..
+        } = sizes;
         let column = self.reshape(bias, &[shape[0], shape[3], 1, 1]);
         let inverse = self.scalar(DType::F32, 1.0 / scale);
         let column = self.emit("Mul", &[&column, &inverse], vec![]);
@@ -136,7 +150,10 @@ impl Lowering<'_> {
         let k = self.concat(&[k, &column], 3);
         let ones = self.expanded_scalar(DType::F32, 1.0, &[batch, queries, heads, 1]);
         let q = self.concat(&[q, &ones], 3);
-        let sizes = Sizes { head: head + 1, ..sizes };
+        let sizes = Sizes {
+            head: head + 1,
+            ..sizes
+        };
         self.multi_head([&q, &k, v], sizes, scale, None, false)
     }
 
@@ -172,7 +189,14 @@ impl Lowering<'_> {
         scale: f32,
         lengths: &str,
     ) -> String {
-        let Sizes { batch, queries, keys, heads, head, value_head } = sizes;
+        let Sizes {
+            batch,
+            queries,
+            keys,
+            heads,
+            head,
+            value_head,
+        } = sizes;
         let q = self.reshape(qkv[0], &[batch, queries, heads * head]);
         let k = self.reshape(qkv[1], &[batch, keys, heads * head]);
         let v = self.reshape(qkv[2], &[batch, keys, heads * value_head]);

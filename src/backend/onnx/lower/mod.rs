@@ -333,7 +333,11 @@ impl<'g> Lowering<'g> {
 
     fn product(&mut self, a: &str, b: &str, transpose_b: bool) -> String {
         match transpose_b {
-            true => self.contrib("FusedMatMul", &[a, b], vec![AttributeProto::int("transB", 1)]),
+            true => self.contrib(
+                "FusedMatMul",
+                &[a, b],
+                vec![AttributeProto::int("transB", 1)],
+            ),
             false => self.emit("MatMul", &[a, b], vec![]),
         }
     }
@@ -390,7 +394,11 @@ impl<'g> Lowering<'g> {
     }
 
     fn concat(&mut self, parts: &[&str], axis: usize) -> String {
-        self.emit("Concat", parts, vec![AttributeProto::int("axis", axis as i64)])
+        self.emit(
+            "Concat",
+            parts,
+            vec![AttributeProto::int("axis", axis as i64)],
+        )
     }
 
     fn expand(&mut self, x: &str, shape: &[usize]) -> String {

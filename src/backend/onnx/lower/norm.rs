@@ -79,7 +79,11 @@ impl Lowering<'_> {
             AttributeProto::float("epsilon", eps),
             AttributeProto::int("stash_type", 1),
         ];
-        self.emit("SimplifiedLayerNormalization", &[&inputs[0], &weight], attributes)
+        self.emit(
+            "SimplifiedLayerNormalization",
+            &[&inputs[0], &weight],
+            attributes,
+        )
     }
 
     /// A group is one channel of an instance normalisation over all that is in it.
