@@ -5,11 +5,16 @@
 
 pub mod backend;
 pub mod cancel;
+pub mod checkpoint;
 pub mod error;
 pub mod graph;
+pub mod media;
 pub mod models;
 pub mod nn;
+pub mod pipeline;
+pub mod samplers;
 pub mod tensor;
+pub mod tokenizers;
 pub mod verify;
 pub mod weights;
 

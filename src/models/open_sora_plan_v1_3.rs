@@ -9,6 +9,7 @@
 use serde::Deserialize;
 
 use super::config::{self, ModelConfig, require};
+use super::{Denoiser, DenoiserShape};
 use crate::graph::{Builder, Graph, Mask, Params, Unary, Value};
 use crate::nn::{self, Regroup, Rotary};
 use crate::tensor::{DType, HostTensor};
@@ -223,6 +224,44 @@ impl Config {
             (true, 0) => Regroup::Single(self.sparse_n),
             (true, _) => Regroup::Group(self.sparse_n),
         }
+    }
+}
+
+impl Denoiser for Config {
+    fn latent_channels(&self) -> usize {
+        self.in_channels
+    }
+
+    fn patch(&self) -> [usize; 3] {
+        [1, self.patch_size, self.patch_size]
+    }
+
+    fn text_width(&self) -> usize {
+        self.caption_channels
+    }
+
+    fn trained_latent(&self) -> Option<[usize; 3]> {
+        Some([
+            self.sample_size_t?,
+            self.sample_size_h?,
+            self.sample_size_w?,
+        ])
+    }
+
+    fn graph(&self, shape: &DenoiserShape, compute: DType) -> Graph {
+        let DenoiserShape {
+            batch,
+            latent,
+            text,
+        } = *shape;
+        let shape = Shape {
+            batch,
+            latent,
+            text,
+            text_mask: TextMask::Lengths,
+            latent_mask: false,
+        };
+        transformer(self, &shape, compute)
     }
 }
 

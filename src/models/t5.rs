@@ -7,6 +7,7 @@
 
 use serde::Deserialize;
 
+use super::TextEncoder;
 use super::config::{self, ModelConfig, require};
 use crate::graph::{Builder, Graph, Mask, Params, Unary, Value};
 use crate::nn;
@@ -108,6 +109,27 @@ impl Config {
                 "feed_forward_proj is {other:?}; gated-gelu, gated-silu, gated-relu, relu and gelu are supported"
             )),
         }
+    }
+}
+
+impl TextEncoder for Config {
+    fn width(&self) -> usize {
+        self.d_model
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Checkpoints of the whole model hold a decoder, and `.bin` files the tied copies of the table.
+    fn known_unused(&self, name: &str) -> bool {
+        name.starts_with("decoder.")
+            || name == "encoder.embed_tokens.weight"
+            || name == "lm_head.weight"
+    }
+
+    fn graph(&self, batch: usize, tokens: usize, compute: DType) -> Graph {
+        encoder(self, batch, tokens, true, compute)
     }
 }
 

@@ -17,6 +17,7 @@
 use serde::Deserialize;
 
 use super::config::{self, ModelConfig, require};
+use super::{Chunk, VideoAutoencoder};
 use crate::graph::{Builder, Graph, Params, ResizeMode, Value};
 use crate::nn;
 use crate::tensor::{DType, HostTensor};
@@ -209,13 +210,35 @@ impl ModelConfig for Config {
 }
 
 impl Config {
-    /// Whether decoding in chunks equals decoding at once: group norms look at all frames.
-    pub fn streams(&self) -> bool {
+    fn linear_time(&self) -> bool {
+        self.t_interpolation == "trilinear"
+    }
+}
+
+impl VideoAutoencoder for Config {
+    fn latent_channels(&self) -> usize {
+        self.latent_dim
+    }
+
+    fn factors(&self) -> [usize; 3] {
+        [4, 8, 8]
+    }
+
+    fn normalisation(&self) -> Vec<(f32, f32)> {
+        self.scale
+            .iter()
+            .copied()
+            .zip(self.shift.iter().copied())
+            .take(self.latent_dim)
+            .collect()
+    }
+
+    fn streams(&self) -> bool {
         self.norm_type == "layernorm"
     }
 
-    fn linear_time(&self) -> bool {
-        self.t_interpolation == "trilinear"
+    fn decoder(&self, chunk: Chunk, height: usize, width: usize, compute: DType) -> Graph {
+        decoder(self, chunk, height, width, compute)
     }
 }
 
@@ -316,39 +339,9 @@ pub fn encoder(
     g.finish([("mean", mean), ("logvar", logvar)])
 }
 
-/// Which part of a video a chunk is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Chunk {
-    /// Latent frames in it.
-    pub frames: usize,
-    /// The video begins with it; no state goes in. Then it has at least two frames or is the last.
-    pub first: bool,
-    /// The video ends with it; no state comes out.
-    pub last: bool,
-}
-
-/// The chunks of `frames` latent frames: the first has one frame more than `chunk`, because the
-/// first latent frame stands for one video frame only.
-pub fn chunks(frames: usize, chunk: usize) -> Vec<Chunk> {
-    let chunk = chunk.max(1);
-    let mut lengths = vec![frames.min(1 + chunk)];
-    let mut left = frames - lengths[0];
-    while left > 0 {
-        lengths.push(left.min(chunk));
-        left -= left.min(chunk);
-    }
-    let last = lengths.len() - 1;
-    let part = |(i, frames): (usize, usize)| Chunk {
-        frames,
-        first: i == 0,
-        last: i == last,
-    };
-    lengths.into_iter().enumerate().map(part).collect()
-}
-
 /// The decoder for one chunk as a graph: `latent [1, latent, t, H/8, W/8] f32` and the state of the
 /// chunk before it → `video [1, 3, T, H, W] f32` (about [-1, 1], not clamped) and the state for the
-/// next chunk. A chunk that is first and last decodes a whole video.
+/// next chunk. A chunk that is first has at least two frames unless it is also the last.
 pub fn decoder(
     config: &Config,
     chunk: Chunk,

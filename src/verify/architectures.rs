@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::graph::Graph;
-use crate::models::{config, dit, open_sora_plan_v1_3 as open_sora_plan, t5, uvit, wf_vae};
+use crate::models::{Chunk, config, dit, open_sora_plan_v1_3 as open_sora_plan, t5, uvit, wf_vae};
 use crate::tensor::{DType, HostTensor, numel};
 use crate::{Error, Result};
 
@@ -138,7 +138,7 @@ fn autoencoder(config: &wf_vae::Config, inputs: &Inputs<'_>, compute: DType) -> 
     }
     if inputs.has("latent") {
         let latent = inputs.shape("latent", 5)?;
-        let whole = wf_vae::Chunk {
+        let whole = Chunk {
             frames: latent[2],
             first: true,
             last: true,

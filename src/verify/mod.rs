@@ -10,6 +10,7 @@
 //! mean square error `Σ (got - expected)² / Σ expected²`.
 
 mod architectures;
+mod pipeline;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use architectures::{NAMES, Prepared, prepare};
+pub use pipeline::{PipelineLimits, PipelineOutcome, run_pipeline};
 
 use crate::backend::{Backend, DeviceWeights, check_weights, run_once};
 use crate::models::config;

@@ -1,0 +1,79 @@
+//! What a generation tells while it works.
+
+use std::fmt;
+
+use crate::backend::Watch;
+use crate::cancel::Cancel;
+
+/// Parts of a generation, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Prompts become embeddings.
+    Encode,
+    /// Noise becomes a latent.
+    Denoise,
+    /// The latent becomes frames.
+    Decode,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encode => "encode",
+            Self::Denoise => "denoise",
+            Self::Decode => "decode",
+        })
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A component is being loaded and compiled.
+    Load(Stage),
+    /// A stage begins; it has so many steps (of the sampler) or frames.
+    Begin(Stage, usize),
+    /// Segments of the model that are done, of all in this step or chunk.
+    Segment(Stage, usize, usize),
+    /// A step of the sampler is done: its number from 1, all steps, and the latent
+    /// `[1, C, T, H, W]` after it.
+    Step(usize, usize, &'a [f32]),
+    /// Frames that are done.
+    Frames(usize, usize),
+    /// A stage ends.
+    End(Stage),
+}
+
+/// Sees a generation and can stop it.
+pub trait Observer {
+    /// Called as things happen, on the thread that generates.
+    fn on(&self, event: Event<'_>);
+
+    /// Looked at between segments and launches.
+    fn cancel(&self) -> &Cancel;
+}
+
+/// Sees nothing.
+#[derive(Debug, Default)]
+pub struct Silent(Cancel);
+
+impl Observer for Silent {
+    fn on(&self, _: Event<'_>) {}
+
+    fn cancel(&self) -> &Cancel {
+        &self.0
+    }
+}
+
+/// Runs `body` with a [`Watch`] that passes segments on to an observer.
+pub(super) fn watched<T>(
+    observer: &dyn Observer,
+    stage: Stage,
+    body: impl FnOnce(&Watch<'_>) -> T,
+) -> T {
+    let on_segment = |done, all| observer.on(Event::Segment(stage, done, all));
+    body(&Watch {
+        cancel: observer.cancel(),
+        on_segment: &on_segment,
+    })
+}
