@@ -78,8 +78,9 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
     dtype: DTypeArg,
     /// ONNX Runtime's library file (version 1.24 or later), for cpu and cuda. Otherwise looked for
+    /// in ORT_DYLIB_PATH,
     /// beside the program, in the cache, in system paths and in Python packages.
-    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
     /// Threads of the cpu device; all cores if absent.
     #[arg(long, value_name = "N")]

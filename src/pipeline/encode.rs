@@ -6,7 +6,7 @@ use super::observer::watched;
 use super::{Event, Observer, Settings, Stage, TextToVideo};
 use crate::checkpoint::Checkpoint;
 use crate::tensor::HostTensor;
-use crate::tokenizers::{T5Tokenizer, Tokens};
+use crate::tokenizers::Tokens;
 use crate::{Error, Result};
 
 /// A prompt as the denoiser takes it.
@@ -26,18 +26,16 @@ pub(super) struct Conditioning {
 }
 
 /// Every token id must have an embedding.
-pub(super) fn check_vocabulary(checkpoint: &Checkpoint, tokenizer: &T5Tokenizer) -> Result<()> {
-    let (tokens, rows) = (
-        tokenizer.vocab_size(),
-        checkpoint.text_encoder.model.vocabulary(),
-    );
-    if tokens <= rows {
+fn check_ids(checkpoint: &Checkpoint, ids: &[i64]) -> Result<()> {
+    let rows = checkpoint.text_encoder.model.vocabulary();
+    let fits = |id: &i64| usize::try_from(*id).is_ok_and(|id| id < rows);
+    let Some(id) = ids.iter().find(|id| !fits(id)) else {
         return Ok(());
-    }
+    };
     Err(Error::file(
         &checkpoint.tokenizer,
         format!(
-            "has {tokens} tokens, but the text encoder in {} has embeddings for {rows}; \
+            "gives token {id}, but the text encoder in {} has embeddings for {rows}; \
              pass the tokenizer that belongs to it with --tokenizer",
             checkpoint.text_encoder.dir.display()
         ),
@@ -114,6 +112,7 @@ impl TextToVideo {
         for prompt in new {
             observer.cancel().check()?;
             let text = self.tokenizer.encode(prompt, tokens)?;
+            check_ids(&self.checkpoint, &text.input_ids)?;
             warn_if_truncated(prompt, &text, tokens);
             let length = text.attention_mask.iter().filter(|m| **m != 0).count();
             let mask = text.attention_mask.iter().map(|&m| m as f32).collect();

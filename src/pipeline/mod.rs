@@ -70,7 +70,6 @@ impl TextToVideo {
         strict: bool,
     ) -> Result<Self> {
         let tokenizer = T5Tokenizer::open(&checkpoint.tokenizer)?;
-        encode::check_vocabulary(&checkpoint, &tokenizer)?;
         let dtype = backend.compute_dtype(dtype)?;
         Ok(Self {
             backend,

@@ -1,13 +1,185 @@
-//! The ONNX Runtime backend.
+//! ONNX Runtime as a backend: `cpu` and `cuda:N`.
 //!
-//! ONNX Runtime is a shared library that is opened at run time. [`library`] finds one on this
-//! machine, [`setup`] gets the official one where there is none, and [`cuda`] looks for what its
-//! CUDA provider needs.
+//! A graph becomes one session per kind of segment ([`lower`], [`session`]); a program runs them one
+//! after the other over tensors that stay on the device ([`program`]). Weights are inputs of the
+//! sessions, on the host the mapped files themselves ([`weights`]). A provider that cannot be used is
+//! an error, never another provider.
+//!
+//! The library is opened at run time: [`library`] finds one on this machine, [`setup`] gets the
+//! official one where there is none, and [`cuda`] looks for what its CUDA provider needs.
 
 pub mod cuda;
 mod elf;
+mod environment;
 pub mod library;
+mod lower;
 pub mod places;
+mod program;
+mod proto;
+mod session;
 pub mod setup;
 mod subprocess;
+mod value;
+mod weights;
 pub mod wheel;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use program::OnnxProgram;
+use session::{Engine, Place};
+use value::Value;
+use weights::OnnxWeights;
+
+use super::{Backend, Device, DeviceInfo, DeviceKind, DeviceTensor, DeviceWeights, Program};
+use crate::graph::Graph;
+use crate::tensor::{DType, HostTensor};
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+/// What runs the nodes of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    Cpu,
+    Cuda { ordinal: i32 },
+}
+
+/// Settings of an [`OnnxBackend`].
+#[derive(Clone, Debug, Default)]
+pub struct OnnxOptions {
+    /// Threads for the work of one operation; as many as the process may use when not given. The
+    /// first backend of the process decides.
+    pub threads: Option<usize>,
+    /// Bytes that a program's converted weights may take on the host before they are converted each
+    /// time they are used instead of once; half of the available memory when not given.
+    pub resident_limit_bytes: Option<u64>,
+}
+
+/// ONNX Runtime on one device.
+pub struct OnnxBackend {
+    engine: Arc<Engine>,
+    info: DeviceInfo,
+    resident_limit: u64,
+}
+
+impl OnnxBackend {
+    /// Opens `device` (`cpu` or `cuda:N`) with the library in a file.
+    ///
+    /// # Errors
+    /// If the library cannot be loaded, is too old or is another one than this process has loaded, or
+    /// if it cannot use the device.
+    pub fn new(device: Device, library: &Path, options: &OnnxOptions) -> Result<Self> {
+        let provider = match device.kind {
+            DeviceKind::Cpu => Provider::Cpu,
+            DeviceKind::Cuda => Provider::Cuda {
+                ordinal: i32::try_from(device.ordinal)
+                    .map_err(|_| Error::request(format!("there is no device {device}")))?,
+            },
+            DeviceKind::Reference => {
+                return Err(Error::request(format!(
+                    "ONNX Runtime does not drive {device}"
+                )));
+            }
+        };
+        let threads = match options.threads {
+            Some(threads) => threads,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let environment = environment::environment(device, library, threads)?;
+        let engine = Arc::new(Engine::new(device, provider, environment));
+        engine.check()?;
+        let available = available_memory();
+        let memory_bytes = match provider {
+            Provider::Cpu => available,
+            Provider::Cuda { .. } => None,
+        };
+        let description = match provider {
+            Provider::Cpu => format!("ONNX Runtime, {threads} threads"),
+            Provider::Cuda { .. } => "ONNX Runtime, CUDA".to_owned(),
+        };
+        Ok(Self {
+            engine,
+            info: DeviceInfo {
+                device,
+                description,
+                memory_bytes,
+                peak_flops: None,
+            },
+            resident_limit: options
+                .resident_limit_bytes
+                .or(available.map(|bytes| bytes / 2))
+                .unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl Backend for OnnxBackend {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn compute_dtype(&self, wish: Option<DType>) -> Result<DType> {
+        let can: &[DType] = match self.engine.provider {
+            Provider::Cpu => &[DType::F32],
+            Provider::Cuda { .. } => &[DType::BF16, DType::F16, DType::F32],
+        };
+        match wish {
+            None => Ok(can[0]),
+            Some(wish) if can.contains(&wish) => Ok(wish),
+            Some(wish) => Err(super::unsupported_dtype(
+                &self.info.device.to_string(),
+                wish,
+                can,
+            )),
+        }
+    }
+
+    fn load(&self, weights: Arc<Weights>) -> Result<DeviceWeights> {
+        Ok(DeviceWeights(Arc::new(OnnxWeights::new(weights))))
+    }
+
+    fn compile(&self, graph: &Graph, weights: &DeviceWeights) -> Result<Box<dyn Program>> {
+        let weights = Arc::clone(&weights.0)
+            .downcast::<OnnxWeights>()
+            .expect("weights go to the backend that loaded them");
+        let program = OnnxProgram::compile(&self.engine, graph, &weights, self.resident_limit)?;
+        Ok(Box::new(program))
+    }
+
+    fn upload(&self, tensor: &HostTensor) -> Result<DeviceTensor> {
+        let value = self.engine.upload(Arc::new(tensor.clone()))?;
+        Ok(DeviceTensor::new(
+            tensor.dtype(),
+            tensor.shape().to_vec(),
+            value,
+        ))
+    }
+
+    fn download(&self, tensor: &DeviceTensor) -> Result<HostTensor> {
+        let value = value_of(tensor.clone());
+        self.engine
+            .copy(&value, Place::Host)
+            .and_then(|value| value.read())
+            .map_err(|e| self.engine.failed("a copy to the host", &e))
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        // Every run of a session waits for its device.
+        Ok(())
+    }
+}
+
+fn value_of(tensor: DeviceTensor) -> Arc<Value> {
+    tensor
+        .data
+        .downcast::<Value>()
+        .expect("tensors go to the backend that made them")
+}
+
+/// Bytes of memory that the system can give without swapping, where it says so.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
