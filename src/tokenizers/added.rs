@@ -94,10 +94,7 @@ impl AddedTokens {
 
     /// The finders of the tokens before and after normalisation; `normalize` is applied to the
     /// text of the latter.
-    pub(super) fn finders(
-        self,
-        normalize: impl Fn(&str) -> String,
-    ) -> Result<[Finder; 2], String> {
+    pub(super) fn finders(self, normalize: impl Fn(&str) -> String) -> Result<[Finder; 2], String> {
         let text_bytes: usize = self.tokens.iter().map(|token| token.0.content.len()).sum();
         if text_bytes > MAX_TEXT_BYTES {
             return Err(format!(
@@ -256,7 +253,10 @@ mod tests {
     #[test]
     fn too_much_text_in_added_tokens_is_an_error() {
         let mut added = AddedTokens::default();
-        added.add(AddedToken::special("x".repeat(MAX_TEXT_BYTES + 1)), &model());
+        added.add(
+            AddedToken::special("x".repeat(MAX_TEXT_BYTES + 1)),
+            &model(),
+        );
         assert_eq!(
             added.finders(str::to_owned).unwrap_err(),
             "its added tokens have 1048577 bytes of text, more than 1048576"

@@ -156,7 +156,10 @@ mod tests {
     fn a_short_grapheme_is_replaced_as_a_whole_by_the_rule_of_its_beginning() {
         let map = Charsmap::parse(&one_rule(b'a', "x")).unwrap();
         assert_eq!(map.normalize("a\u{301}"), "x");
-        assert_eq!(map.normalize("a\u{301}\u{302}\u{303}"), "x\u{301}\u{302}\u{303}");
+        assert_eq!(
+            map.normalize("a\u{301}\u{302}\u{303}"),
+            "x\u{301}\u{302}\u{303}"
+        );
     }
 
     #[test]

@@ -20,9 +20,8 @@
 //!
 //! It does not clean prompts, decode ids, encode pairs of texts or train vocabularies.
 //!
-//! Why this is our own code: the `tokenizers` library panics on broken character maps, takes long
-//! to open 250,000 pieces, and its 1.0 release reads no `spiece.model` and can build no tokenizer
-//! from one.
+//! Why this is our own code: the `tokenizers` library indexes out of bounds on broken character
+//! maps, and its 1.0 release candidates read no `spiece.model` and build no tokenizer from parts.
 
 mod added;
 mod charsmap;
@@ -47,10 +46,10 @@ const SPIECE: &str = "spiece.model";
 const JSON: &str = "tokenizer.json";
 
 /// Largest `spiece.model`; mT5's has 4.3 MB.
-const MAX_SPIECE_BYTES: u64 = 64 << 20;
+const MAX_SPIECE_BYTES: u64 = 16 << 20;
 
-/// Largest JSON file; mT5's `tokenizer.json` has 16 MB.
-const MAX_JSON_BYTES: u64 = 128 << 20;
+/// Largest `tokenizer.json`; mT5's has 16 MB.
+const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// Longest sequence that can be asked for.
 const MAX_LENGTH: usize = 1 << 24;
@@ -131,8 +130,14 @@ impl T5Tokenizer {
         } else {
             path.to_owned()
         };
-        let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let limit = if is_json { MAX_JSON_BYTES } else { MAX_SPIECE_BYTES };
+        let is_json = file
+            .extension()
+            .is_some_and(|extension| extension == "json");
+        let limit = if is_json {
+            MAX_JSON_BYTES
+        } else {
+            MAX_SPIECE_BYTES
+        };
         let bytes = read_file(&file, limit)?;
         let built = if is_json {
             Json::parse(&bytes).and_then(|json| Self::from_json(json, &settings))
@@ -144,9 +149,6 @@ impl T5Tokenizer {
 
     fn from_spiece(spiece: Spiece, settings: &Settings) -> Result<Self, String> {
         let mut pieces = spiece.pieces;
-        if pieces.is_empty() {
-            return Err("it has no pieces".into());
-        }
         let has_own = pieces.iter().any(|piece| piece.0 == "▁<extra_id_0>");
         let extra_ids = settings.extra_ids(has_own);
         pieces.extend((0..extra_ids).rev().map(|n| (sentinel(n), 0.0)));
@@ -155,10 +157,13 @@ impl T5Tokenizer {
         } else {
             Prefix::Always
         };
-        let added = spiece.marked.into_iter().map(|(content, control)| AddedToken {
-            special: control,
-            ..AddedToken::special(content)
-        });
+        let added = spiece
+            .marked
+            .into_iter()
+            .map(|(content, control)| AddedToken {
+                special: control,
+                ..AddedToken::special(content)
+            });
         Self::assemble(
             Unigram::new(&pieces, spiece.unknown_id, false)?,
             Words::of_spiece(spiece.charsmap, prefix),
