@@ -149,7 +149,11 @@ fn the_json_wins_over_the_model_unless_the_settings_ask_for_the_model() {
         open("t5-tokenizer-extra/old-json").pad_id()
     );
     let config = dir.path().join("tokenizer_config.json");
-    fs::write(config, br#"{"add_prefix_space": true, "extra_ids": 0}"#).unwrap();
+    fs::write(
+        config,
+        br#"{"add_prefix_space": true, "extra_ids": 0, "added_tokens_decoder": {}}"#,
+    )
+    .unwrap();
     let tokenizer = T5Tokenizer::open(dir.path()).unwrap();
     assert_eq!(
         tokenizer.vocab_size(),

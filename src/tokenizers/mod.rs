@@ -93,9 +93,11 @@ impl T5Tokenizer {
     ///
     /// In a directory with both, `tokenizer.json` is used, as `T5TokenizerFast` does, unless
     /// `tokenizer_config.json` has `add_prefix_space`, which makes `T5TokenizerFast` build itself
-    /// from `spiece.model`. The other JSON files of the directory, or of the file's directory, are
-    /// respected. Without a stated number of `extra_ids`, 100 sentinels are appended to a
-    /// `spiece.model`, as for T5, but none if it has its own, as mT5's has.
+    /// from `spiece.model`; the added tokens of a `tokenizer.json` beside it are then not looked
+    /// at, although transformers does so if there is no `added_tokens_decoder`. The settings files
+    /// of the directory, or of the file's directory, are respected. Without a stated number of
+    /// `extra_ids`, 100 sentinels are appended to a `spiece.model`, as for T5, but none if it has
+    /// its own, as mT5's has.
     ///
     /// # Errors
     ///
