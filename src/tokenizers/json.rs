@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::charsmap::Charsmap;
 use super::settings::RawAddedToken;
-use super::unigram::ScoredPiece;
+use super::unigram::{ScoredPiece, checked_unknown_id};
 use super::words::{Prefix, SPACE_MARK, Step, Words};
 
 /// Most steps of a normaliser.
@@ -19,6 +19,7 @@ const MAX_STEPS: usize = 8;
 const MAX_MERGED_BYTES: usize = 16;
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct File {
     #[serde(default)]
     added_tokens: Vec<RawAddedToken>,
@@ -29,36 +30,35 @@ struct File {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Model {
-    #[serde(rename = "type")]
-    kind: Option<String>,
     unk_id: Option<i64>,
     #[serde(default)]
-    vocab: Vocabulary,
+    vocab: Vec<ScoredPiece>,
     #[serde(default)]
     byte_fallback: bool,
 }
 
-/// Other models have other forms of vocabulary; they are read so that the message can name them.
+/// What is read first, because other models have other forms of vocabulary.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Vocabulary {
-    Scored(Vec<ScoredPiece>),
-    Other(serde::de::IgnoredAny),
+#[serde(expecting = "an object")]
+struct Kind {
+    model: ModelKind,
 }
 
-impl Default for Vocabulary {
-    fn default() -> Self {
-        Self::Scored(Vec::new())
-    }
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct ModelKind {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// What a `tokenizer.json` says.
 pub(super) struct Json {
     /// All pieces; their places are their ids.
     pub(super) pieces: Vec<ScoredPiece>,
-    /// The id of unknown text, unchecked.
-    pub(super) unknown_id: i64,
+    /// The id of unknown text.
+    pub(super) unknown_id: u32,
     /// Whether unknown text becomes its bytes where there are pieces for them.
     pub(super) byte_fallback: bool,
     /// Added tokens, in order.
@@ -72,15 +72,16 @@ pub(super) struct Json {
 impl Json {
     /// Reads the bytes of the file; the error says what is wrong with it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let file: File = serde_json::from_slice(bytes)
-            .map_err(|error| format!("it is not a tokenizer.json ({error})"))?;
-        let kind = file.model.kind.as_deref().unwrap_or("without a type");
-        let Vocabulary::Scored(pieces) = file.model.vocab else {
-            return Err(not_unigram(kind));
-        };
+        let not_json = |error| format!("it is not a tokenizer.json ({error})");
+        let kind: Kind = serde_json::from_slice(bytes).map_err(not_json)?;
+        let kind = kind.model.kind.as_deref().unwrap_or("without a type");
         if kind != "Unigram" {
-            return Err(not_unigram(kind));
+            return Err(format!(
+                "its model type is {kind}, but T5 and mT5 have a unigram model"
+            ));
         }
+        let file: File = serde_json::from_slice(bytes).map_err(not_json)?;
+        let pieces = file.model.vocab;
         let mut steps = Vec::new();
         if let Some(normalizer) = &file.normalizer {
             push_steps(normalizer, &mut steps)?;
@@ -91,22 +92,19 @@ impl Json {
                 steps.len()
             ));
         }
+        let unknown_id = file
+            .model
+            .unk_id
+            .ok_or("its model has no `unk_id`, the id of unknown text")?;
         Ok(Self {
+            unknown_id: checked_unknown_id(unknown_id, pieces.len())?,
             pieces,
-            unknown_id: file
-                .model
-                .unk_id
-                .ok_or("its model has no `unk_id`, the id of unknown text")?,
             byte_fallback: file.model.byte_fallback,
             added: file.added_tokens,
             words: words(&file.pre_tokenizer.unwrap_or_default(), steps)?,
             eos: appended_token(&file.post_processor.unwrap_or_default())?,
         })
     }
-}
-
-fn not_unigram(kind: &str) -> String {
-    format!("its model type is {kind}, but T5 and mT5 have a unigram model")
 }
 
 fn kind(component: &Value) -> &str {

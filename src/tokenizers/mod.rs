@@ -20,9 +20,8 @@
 //!
 //! It does not clean prompts, decode ids, encode pairs of texts or train vocabularies.
 //!
-//! Why this is our own code: the `tokenizers` library panics on broken character maps, takes long
-//! to open 250,000 pieces, and its 1.0 release reads no `spiece.model` and can build no tokenizer
-//! from one.
+//! Why this is our own code: the `tokenizers` library indexes out of bounds on broken character
+//! maps, and its 1.0 release candidates read no `spiece.model` and build no tokenizer from parts.
 
 mod added;
 mod charsmap;
@@ -47,10 +46,10 @@ const SPIECE: &str = "spiece.model";
 const JSON: &str = "tokenizer.json";
 
 /// Largest `spiece.model`; mT5's has 4.3 MB.
-const MAX_SPIECE_BYTES: u64 = 64 << 20;
+const MAX_SPIECE_BYTES: u64 = 16 << 20;
 
-/// Largest JSON file; mT5's `tokenizer.json` has 16 MB.
-const MAX_JSON_BYTES: u64 = 128 << 20;
+/// Largest `tokenizer.json`; mT5's has 16 MB.
+const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// Longest sequence that can be asked for.
 const MAX_LENGTH: usize = 1 << 24;
@@ -94,9 +93,11 @@ impl T5Tokenizer {
     ///
     /// In a directory with both, `tokenizer.json` is used, as `T5TokenizerFast` does, unless
     /// `tokenizer_config.json` has `add_prefix_space`, which makes `T5TokenizerFast` build itself
-    /// from `spiece.model`. The other JSON files of the directory, or of the file's directory, are
-    /// respected. Without a stated number of `extra_ids`, 100 sentinels are appended to a
-    /// `spiece.model`, as for T5, but none if it has its own, as mT5's has.
+    /// from `spiece.model`; the added tokens of a `tokenizer.json` beside it are then not looked
+    /// at, although transformers does so if there is no `added_tokens_decoder`. The settings files
+    /// of the directory, or of the file's directory, are respected. Without a stated number of
+    /// `extra_ids`, 100 sentinels are appended to a `spiece.model`, as for T5, but none if it has
+    /// its own, as mT5's has.
     ///
     /// # Errors
     ///
@@ -150,9 +151,6 @@ impl T5Tokenizer {
 
     fn from_spiece(spiece: Spiece, settings: &Settings) -> Result<Self, String> {
         let mut pieces = spiece.pieces;
-        if pieces.is_empty() {
-            return Err("it has no pieces".into());
-        }
         let has_own = pieces.iter().any(|piece| piece.0 == "▁<extra_id_0>");
         let extra_ids = settings.extra_ids(has_own);
         pieces.extend((0..extra_ids).rev().map(|n| (sentinel(n), 0.0)));

@@ -11,13 +11,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::added::{AddedToken, AddedTokens};
+use super::read_file;
 use super::unigram::Unigram;
-use super::{MAX_JSON_BYTES, read_file};
 use crate::{Error, Result};
 
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
+
+/// Largest file of settings; T5's have a few kilobytes.
+const MAX_FILE_BYTES: u64 = 8 << 20;
 
 /// Most sentinel tokens that are accepted; T5 has 100, umT5 300.
 const MAX_EXTRA_IDS: u64 = 10_000;
@@ -41,7 +44,7 @@ const PAD: usize = 4;
 
 /// A token as a JSON file states it.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a token or an object that describes it")]
 enum RawToken {
     Text(String),
     Full(RawAddedToken),
@@ -49,6 +52,7 @@ enum RawToken {
 
 /// An added token as a JSON file states it.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(expecting = "an object that describes a token")]
 pub(super) struct RawAddedToken {
     content: String,
     #[serde(default)]
@@ -103,7 +107,7 @@ impl RawToken {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 struct RawConfig {
     tokenizer_class: Option<String>,
     extra_ids: Option<u64>,
@@ -118,7 +122,7 @@ struct RawConfig {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 struct RawSpecial {
     bos_token: Option<RawToken>,
     eos_token: Option<RawToken>,
@@ -349,7 +353,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let bytes = read_file(path, MAX_JSON_BYTES)?;
+    let bytes = read_file(path, MAX_FILE_BYTES)?;
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         Error::file(
             path,

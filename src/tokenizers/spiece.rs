@@ -6,7 +6,7 @@
 use prost::Message;
 
 use super::charsmap::Charsmap;
-use super::unigram::ScoredPiece;
+use super::unigram::{ScoredPiece, checked_unknown_id};
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -53,8 +53,8 @@ pub(super) struct Spiece {
     pub(super) pieces: Vec<ScoredPiece>,
     /// Control and user-defined pieces, in order, and whether they are control pieces.
     pub(super) marked: Vec<(String, bool)>,
-    /// The id of unknown text, unchecked.
-    pub(super) unknown_id: i64,
+    /// The id of unknown text.
+    pub(super) unknown_id: u32,
     /// Normalisation rules, if it has any.
     pub(super) charsmap: Option<Charsmap>,
 }
@@ -62,9 +62,13 @@ pub(super) struct Spiece {
 impl Spiece {
     /// Reads the bytes of the file; the error says what is wrong with it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let proto = ModelProto::decode(bytes)
-            .map_err(|_| "it is not a SentencePiece model, or it is cut short".to_owned())?;
-        let trainer = proto.trainer.unwrap_or_default();
+        let not_a_model = "it is not a SentencePiece model, or it is cut short";
+        let proto = ModelProto::decode(bytes).map_err(|_| not_a_model)?;
+        // Every trained model has both, behind its pieces: a file that was cut between two
+        // messages lacks one.
+        let (Some(trainer), Some(normalizer)) = (proto.trainer, proto.normalizer) else {
+            return Err(not_a_model.into());
+        };
         let kind = match trainer.model_type() {
             1 => None,
             2 => Some("BPE"),
@@ -77,9 +81,8 @@ impl Spiece {
                 "its model type is {kind}, but T5 and mT5 have a unigram model"
             ));
         }
-        let charsmap = proto
-            .normalizer
-            .and_then(|normalizer| normalizer.charsmap)
+        let charsmap = normalizer
+            .charsmap
             .filter(|blob| !blob.is_empty())
             .map(|blob| Charsmap::parse(&blob))
             .transpose()?;
@@ -95,9 +98,9 @@ impl Spiece {
             pieces.push((text, score));
         }
         Ok(Self {
+            unknown_id: checked_unknown_id(trainer.unknown_id().into(), pieces.len())?,
             pieces,
             marked,
-            unknown_id: trainer.unknown_id().into(),
             charsmap,
         })
     }
@@ -111,18 +114,23 @@ mod tests {
         Spiece::parse(&proto.encode_to_vec()).unwrap_err()
     }
 
+    fn model(trainer: TrainerProto, charsmap: Option<Vec<u8>>) -> ModelProto {
+        ModelProto {
+            pieces: vec![PieceProto::default()],
+            trainer: Some(trainer),
+            normalizer: Some(NormalizerProto { charsmap }),
+        }
+    }
+
     #[test]
     fn other_model_types_are_refused_by_name() {
         for (model_type, name) in [(2, "BPE"), (3, "word"), (4, "character"), (77, "unknown")] {
-            let proto = ModelProto {
-                trainer: Some(TrainerProto {
-                    model_type: Some(model_type),
-                    unknown_id: None,
-                }),
-                ..Default::default()
+            let trainer = TrainerProto {
+                model_type: Some(model_type),
+                unknown_id: None,
             };
             assert_eq!(
-                error(&proto),
+                error(&model(trainer, None)),
                 format!("its model type is {name}, but T5 and mT5 have a unigram model")
             );
         }
@@ -130,32 +138,29 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_the_defaults_of_the_format() {
-        let spiece = Spiece::parse(&[]).unwrap();
-        assert_eq!(spiece.unknown_id, 0);
-        assert!(spiece.charsmap.is_none());
-        let with_empty_rules = ModelProto {
-            pieces: vec![PieceProto::default()],
-            trainer: None,
-            normalizer: Some(NormalizerProto {
-                charsmap: Some(Vec::new()),
-            }),
-        };
-        let spiece = Spiece::parse(&with_empty_rules.encode_to_vec()).unwrap();
-        assert_eq!(spiece.pieces, [(String::new(), 0.0)]);
-        assert!(spiece.marked.is_empty());
-        assert!(spiece.charsmap.is_none());
+        for charsmap in [None, Some(Vec::new())] {
+            let proto = model(TrainerProto::default(), charsmap);
+            let spiece = Spiece::parse(&proto.encode_to_vec()).unwrap();
+            assert_eq!(spiece.unknown_id, 0);
+            assert_eq!(spiece.pieces, [(String::new(), 0.0)]);
+            assert!(spiece.marked.is_empty());
+            assert!(spiece.charsmap.is_none());
+        }
+    }
+
+    #[test]
+    fn a_model_without_its_last_parts_is_cut_short() {
+        let mut proto = model(TrainerProto::default(), None);
+        proto.normalizer = None;
+        let expected = "it is not a SentencePiece model, or it is cut short";
+        assert_eq!(error(&proto), expected);
+        assert_eq!(error(&ModelProto::default()), expected);
     }
 
     #[test]
     fn broken_rules_are_an_error() {
-        let proto = ModelProto {
-            normalizer: Some(NormalizerProto {
-                charsmap: Some(vec![1]),
-            }),
-            ..Default::default()
-        };
         assert_eq!(
-            error(&proto),
+            error(&model(TrainerProto::default(), Some(vec![1]))),
             "its table of normalisation rules is broken: it is shorter than its own header"
         );
     }

@@ -17,6 +17,19 @@ pub(super) const MAX_PIECE_BYTES: usize = 1024;
 /// A piece and its score, as a file lists them.
 pub(super) type ScoredPiece = (String, f64);
 
+/// Checks the id of unknown text that a file of so many pieces states.
+pub(super) fn checked_unknown_id(id: i64, pieces: usize) -> Result<u32, String> {
+    if pieces == 0 {
+        return Err("it has no pieces".into());
+    }
+    match u32::try_from(id) {
+        Ok(id) if (id as usize) < pieces => Ok(id),
+        _ => Err(format!(
+            "the id of unknown text is {id}, but it has {pieces} pieces"
+        )),
+    }
+}
+
 /// A unigram language model over pieces.
 #[derive(Debug)]
 pub(super) struct Unigram {
@@ -49,24 +62,9 @@ impl Unigram {
     /// its bytes (`<0x41>`) where the vocabulary has all of them.
     pub(super) fn new(
         pieces: &[ScoredPiece],
-        unknown_id: i64,
+        unknown_id: u32,
         byte_fallback: bool,
     ) -> Result<Self, String> {
-        if pieces.is_empty() {
-            return Err("it has no pieces".into());
-        }
-        if u32::try_from(pieces.len()).is_err() {
-            return Err(format!("it has {} pieces", pieces.len()));
-        }
-        let unknown_id = u32::try_from(unknown_id)
-            .ok()
-            .filter(|id| (*id as usize) < pieces.len())
-            .ok_or_else(|| {
-                format!(
-                    "the id of unknown text is {unknown_id}, but it has {} pieces",
-                    pieces.len()
-                )
-            })?;
         for (id, (piece, score)) in pieces.iter().enumerate() {
             if !score.is_finite() {
                 return Err(format!("the score of piece {id} is {score}"));
@@ -284,7 +282,7 @@ mod tests {
         let model = model(&pieces, false);
         assert_eq!(encode(&model, "ab"), [1, 2]);
         assert_eq!(encode(&model, "abc"), [4]);
-        assert_eq!(encode(&model, ""), []);
+        assert!(encode(&model, "").is_empty());
     }
 
     #[test]
