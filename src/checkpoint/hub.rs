@@ -34,7 +34,7 @@ pub use self::selection::is_engine_file;
 use self::transfer::Transfer;
 use crate::{Error, Result, disk};
 
-/// Which hub, and how to use it. The default is what the environment says.
+/// Which hub, and how to use it. What is `None` comes from the environment.
 #[derive(Clone, Debug, Default)]
 pub struct HubConfig {
     /// The hub's address, with `http://` or `https://`; it may have a path. `None`: `HF_ENDPOINT`,
@@ -45,10 +45,21 @@ pub struct HubConfig {
     pub cache_dir: Option<PathBuf>,
     /// The access token. `None`: `HF_TOKEN`, else the one that a login left in `HF_HOME`.
     pub token: Option<String>,
-    /// Whether only the cache may be used. `HF_HUB_OFFLINE=1` says so too.
+    /// Whether only the cache may be used.
     pub offline: bool,
     /// How long the hub may say nothing. `None`: 30 s.
     pub patience: Option<Duration>,
+}
+
+impl HubConfig {
+    /// All from the environment; offline where `HF_HUB_OFFLINE` is `1` or `true`.
+    pub fn from_env() -> Self {
+        let offline = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
+        Self {
+            offline: matches!(offline.to_ascii_lowercase().as_str(), "1" | "true"),
+            ..Self::default()
+        }
+    }
 }
 
 /// A hub and the cache of what was downloaded from it.
@@ -103,7 +114,7 @@ impl Hub {
     ///
     /// As [`Self::new`].
     pub fn from_env() -> Result<Self> {
-        Self::new(HubConfig::default())
+        Self::new(HubConfig::from_env())
     }
 
     /// The hub and the cache that a configuration names. Does not connect.
@@ -140,15 +151,9 @@ impl Hub {
                 failure::root(&error)
             ))
         })?;
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
-            matches!(
-                value.to_ascii_lowercase().as_str(),
-                "1" | "true" | "yes" | "on"
-            )
-        });
         Ok(Self {
             client,
-            offline: config.offline || offline,
+            offline: config.offline,
             patience: config.patience.unwrap_or(Duration::from_secs(30)),
         })
     }
