@@ -14,10 +14,18 @@ fn root(path: &str) -> PathBuf {
 
 #[test]
 fn generations_equal_those_of_the_authors_pipeline() {
-    let checkpoint = Checkpoint::open(Some(&root("assets/demo")), &Overrides::default()).expect("the demo opens");
-    let mut pipeline = TextToVideo::new(Arc::new(Reference::new()), checkpoint, None, true).expect("a pipeline");
+    let checkpoint = Checkpoint::open(Some(&root("assets/demo")), &Overrides::default())
+        .expect("the demo opens");
+    let mut pipeline =
+        TextToVideo::new(Arc::new(Reference::new()), checkpoint, None, true).expect("a pipeline");
     let dir = root("tests/data/open-sora-plan-v1.3-pipeline");
-    let outcomes = run_pipeline(&mut pipeline, &dir, PipelineLimits::default(), &Silent::default()).expect("runs");
+    let outcomes = run_pipeline(
+        &mut pipeline,
+        &dir,
+        PipelineLimits::default(),
+        &Silent::default(),
+    )
+    .expect("runs");
     eprintln!("{outcomes:#?}");
     assert!(!outcomes.is_empty());
     assert!(outcomes.iter().all(|o| o.ok), "{outcomes:#?}");

@@ -50,7 +50,11 @@ impl Call {
             guidance_scale: Some(self.guidance_scale),
             guidance_rescale: self.guidance_rescale,
             seed: self.seed,
-            sampler: Some(scheduler.with_class(&self.scheduler)?.with_overrides(&self.scheduler_overrides)?),
+            sampler: Some(
+                scheduler
+                    .with_class(&self.scheduler)?
+                    .with_overrides(&self.scheduler_overrides)?,
+            ),
             text_tokens: Some(self.max_sequence_length),
             template: Some(false),
             decode_chunk: None,
@@ -72,7 +76,11 @@ pub struct PipelineLimits {
 impl Default for PipelineLimits {
     /// What f32 arithmetic in another order comes to after thirty steps.
     fn default() -> Self {
-        Self { latents: 5e-4, frames_mean: 0.1, frames_max: 4 }
+        Self {
+            latents: 5e-4,
+            frames_mean: 0.1,
+            frames_max: 4,
+        }
     }
 }
 
@@ -116,11 +124,21 @@ pub fn run_pipeline(
         let shape = [1, call.num_frames, call.height, call.width, 3];
         let find = |tensor: &str, shape: &[usize]| match expected.get(tensor) {
             Some(found) if found.shape() == shape => Ok(found),
-            Some(found) => Err(Error::file(&file, format!("{tensor} is {found:?}, expected {shape:?}"))),
+            Some(found) => Err(Error::file(
+                &file,
+                format!("{tensor} is {found:?}, expected {shape:?}"),
+            )),
             None => Err(Error::file(&file, format!("has no {tensor}"))),
         };
         let latents = find("out.latents", generated.latents.shape())?;
-        Ok(compare(name, &generated.latents, latents, &frames, find("out.frames", &shape)?, limits))
+        Ok(compare(
+            name,
+            &generated.latents,
+            latents,
+            &frames,
+            find("out.frames", &shape)?,
+            limits,
+        ))
     };
     calls.into_iter().map(run).collect()
 }
@@ -135,12 +153,28 @@ fn compare(
 ) -> PipelineOutcome {
     let expected = expected_latents.cast(DType::F32);
     let scale = expected.as_f32().iter().fold(1f32, |m, v| m.max(v.abs()));
-    let differences = latents.as_f32().iter().zip(expected.as_f32()).map(|(a, b)| f64::from((a - b).abs()));
+    let differences = latents
+        .as_f32()
+        .iter()
+        .zip(expected.as_f32())
+        .map(|(a, b)| f64::from((a - b).abs()));
     let latents = differences.fold(0.0, f64::max) / f64::from(scale);
-    let differences: Vec<u8> =
-        frames.iter().zip(expected_frames.as_bytes()).map(|(a, b)| a.abs_diff(*b)).collect();
-    let frames_mean = differences.iter().map(|&d| f64::from(d)).sum::<f64>() / differences.len().max(1) as f64;
+    let differences: Vec<u8> = frames
+        .iter()
+        .zip(expected_frames.as_bytes())
+        .map(|(a, b)| a.abs_diff(*b))
+        .collect();
+    let frames_mean =
+        differences.iter().map(|&d| f64::from(d)).sum::<f64>() / differences.len().max(1) as f64;
     let frames_max = differences.into_iter().max().unwrap_or_default();
-    let ok = latents <= limits.latents && frames_mean <= limits.frames_mean && frames_max <= limits.frames_max;
-    PipelineOutcome { case, latents, frames_mean, frames_max, ok }
+    let ok = latents <= limits.latents
+        && frames_mean <= limits.frames_mean
+        && frames_max <= limits.frames_max;
+    PipelineOutcome {
+        case,
+        latents,
+        frames_mean,
+        frames_max,
+        ok,
+    }
 }
