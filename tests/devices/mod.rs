@@ -1,5 +1,8 @@
 //! The backends that tests run on: all that this machine has.
 
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
 use std::path::PathBuf;
 
 use ascendit::backend::onnx::{OnnxBackend, OnnxOptions};
