@@ -1,9 +1,10 @@
 //! Every model against what the authors' own code gave.
 
+mod devices;
+
 use std::path::PathBuf;
 
 use ascendit::backend::Backend;
-use ascendit::backend::reference::Reference;
 use ascendit::tensor::DType;
 use ascendit::verify::{self, Limits};
 
@@ -37,8 +38,10 @@ fn check(backend: &dyn Backend, architecture: &str) {
 }
 
 #[test]
-fn the_reference_backend_equals_the_authors_code() {
-    for architecture in verify::NAMES {
-        check(&Reference::new(), architecture);
+fn every_backend_equals_the_authors_code() {
+    for backend in devices::available() {
+        for architecture in verify::NAMES {
+            check(backend.as_ref(), architecture);
+        }
     }
 }

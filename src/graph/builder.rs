@@ -263,7 +263,8 @@ impl<'g> Value<'g> {
         self.builder.state.borrow().graph.node(self.id).dtype
     }
 
-    pub(super) fn apply(self, op: Op, others: &[Value<'g>]) -> Value<'g> {
+    /// Any operation, with `self` as its first input.
+    pub fn apply(self, op: Op, others: &[Value<'g>]) -> Value<'g> {
         let mut inputs = vec![self];
         inputs.extend_from_slice(others);
         self.builder.push(op, &inputs)

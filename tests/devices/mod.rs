@@ -1,0 +1,42 @@
+//! The backends that tests run on: all that this machine has.
+
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+
+use ascendit::backend::onnx::{OnnxBackend, OnnxOptions};
+use ascendit::backend::reference::Reference;
+use ascendit::backend::{Backend, Device};
+
+/// ONNX Runtime's library, where there is one.
+fn library() -> Result<PathBuf, String> {
+    std::env::var_os("ORT_DYLIB_PATH")
+        .map(PathBuf::from)
+        .ok_or_else(|| "ORT_DYLIB_PATH is not set".into())
+}
+
+/// A device's backend with the options that a test wants.
+pub(crate) fn onnx(device: Device, options: &OnnxOptions) -> Result<OnnxBackend, String> {
+    OnnxBackend::new(device, &library()?, options).map_err(|e| e.to_string())
+}
+
+/// All backends. Absent ones are said; `REQUIRE_BACKENDS=reference,cpu` makes them a failure.
+pub(crate) fn available() -> Vec<Box<dyn Backend>> {
+    let mut found: Vec<Box<dyn Backend>> = vec![Box::new(Reference::new())];
+    for device in [Device::CPU, "cuda".parse().expect("a device")] {
+        match onnx(device, &OnnxOptions::default()) {
+            Ok(backend) => found.push(Box::new(backend)),
+            Err(why) => skip(&device.to_string(), &why),
+        }
+    }
+    found
+}
+
+/// Says that a backend is absent, or fails where it is required.
+pub(crate) fn skip(name: &str, why: &str) {
+    let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+    let is_required = required.split(',').any(|r| r.trim() == name);
+    assert!(!is_required, "{name} is required: {why}");
+    eprintln!("skipped: {name} ({why})");
+}
