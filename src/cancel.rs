@@ -25,11 +25,6 @@ impl Cancel {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The state itself, for code that takes a plain flag.
-    pub fn flag(&self) -> &AtomicBool {
-        &self.0
-    }
-
     /// For `?` between the steps of long work.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod disk;
 pub mod error;
 pub mod graph;
+pub mod machine;
 pub mod media;
 pub mod models;
 pub mod nn;

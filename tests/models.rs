@@ -5,6 +5,7 @@ mod devices;
 use std::path::PathBuf;
 
 use ascendit::backend::Backend;
+use ascendit::cancel::Cancel;
 use ascendit::tensor::DType;
 use ascendit::verify::{self, Limits};
 
@@ -21,6 +22,7 @@ fn check(backend: &dyn Backend, architecture: &str) {
         &goldens(architecture),
         DType::F32,
         Limits::of(DType::F32),
+        &Cancel::new(),
     )
     .unwrap_or_else(|e| panic!("{architecture}: {e}"));
     assert!(!outcomes.is_empty(), "{architecture} has no outputs");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Error;
+use crate::tensor::DType;
 
 /// Which backend a device belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,21 @@ pub enum DeviceKind {
     Cpu,
     /// ONNX Runtime on an NVIDIA GPU.
     Cuda,
+}
+
+impl DeviceKind {
+    /// What its devices compute in where nobody asks for another dtype.
+    pub fn default_dtype(self) -> DType {
+        match self {
+            Self::Reference | Self::Cpu => DType::F32,
+            Self::Cuda => DType::BF16,
+        }
+    }
+
+    /// Whether its devices share the host's memory, where weights stay mapped from their files.
+    pub fn on_host(self) -> bool {
+        matches!(self, Self::Reference | Self::Cpu)
+    }
 }
 
 /// A device as the user writes it.

@@ -133,7 +133,7 @@ fn download(provider: Provider, cancel: &Cancel) -> Result<Found> {
         setup.wheel.file_name(),
         crate::disk::size_text(setup.wheel.size_bytes)
     );
-    let path = setup.run(&|progress| tracing::debug!("{progress:?}"), cancel.flag())?;
+    let path = setup.run(&|progress| tracing::debug!("{progress:?}"), cancel)?;
     let env = SearchEnv {
         ort_dylib_path: None,
         ..SearchEnv::from_env()

@@ -2,10 +2,12 @@
 //! share.
 //!
 //! ```no_run
+//! use ascendit::cancel::Cancel;
 //! use ascendit::checkpoint::hub::{Hub, RepoId, is_engine_file};
 //!
 //! let hub = Hub::from_env()?;
-//! let snapshot = hub.fetch(&RepoId::parse("acme/film@main")?, &is_engine_file, &())?;
+//! let film = RepoId::parse("acme/film@main")?;
+//! let snapshot = hub.fetch(&film, &is_engine_file, &(), &Cancel::new())?;
 //! println!("{}: licence {:?}", snapshot.dir.display(), snapshot.license);
 //! # Ok::<(), ascendit::Error>(())
 //! ```
@@ -17,7 +19,6 @@
 
 mod cache;
 mod failure;
-mod license;
 mod repo_id;
 mod selection;
 mod transfer;
@@ -32,6 +33,7 @@ use self::failure::Failure;
 pub use self::repo_id::{Location, RepoId};
 pub use self::selection::is_engine_file;
 use self::transfer::Transfer;
+use crate::cancel::Cancel;
 use crate::{Error, Result, disk};
 
 /// Which hub, and how to use it. What is `None` comes from the environment.
@@ -70,7 +72,7 @@ pub struct Hub {
     patience: Duration,
 }
 
-/// Is told how a download goes, and may stop it. The methods are called from another thread.
+/// Is told how a download goes. The methods are called from another thread.
 pub trait DownloadObserver: Sync {
     /// Before the first byte: what will be downloaded, as path and size in bytes. What the cache
     /// has is not in it.
@@ -83,14 +85,9 @@ pub trait DownloadObserver: Sync {
     fn progress(&self, path: &str, done: u64, total: u64) {
         let _ = (path, done, total);
     }
-
-    /// Asked ten times a second; the download ends soon after the answer is yes.
-    fn cancelled(&self) -> bool {
-        false
-    }
 }
 
-/// Watches nothing and never cancels.
+/// Watches nothing.
 impl DownloadObserver for () {}
 
 /// A repository at a commit, on this machine.
@@ -166,12 +163,13 @@ impl Hub {
     ///
     /// [`Error::Network`] when the hub cannot be reached or refuses, [`Error::Exhausted`] when the
     /// files do not fit on the disk, [`Error::Request`] when offline and not in the cache or when
-    /// no file is wanted, [`Error::Cancelled`] within two seconds of the observer's word.
+    /// no file is wanted, [`Error::Cancelled`] within two seconds of `cancel` being set.
     pub fn fetch(
         &self,
         repo: &RepoId,
         wanted: &dyn Fn(&str) -> bool,
         observer: &dyn DownloadObserver,
+        cancel: &Cancel,
     ) -> Result<Snapshot> {
         let cache = RepoCache::new(self.client.cache_dir(), repo);
         if self.offline {
@@ -184,6 +182,7 @@ impl Hub {
                 endpoint: self.client.endpoint(),
             },
             observer,
+            cancel,
             patience: self.patience,
         };
         let (commit, listed) = block_on(transfer.list(repo.revision()))?;
@@ -256,7 +255,7 @@ impl Hub {
 fn snapshot(dir: PathBuf, commit: String, files: Vec<String>) -> Snapshot {
     let card = std::fs::read_to_string(dir.join("README.md")).unwrap_or_default();
     Snapshot {
-        license: license::license(&card),
+        license: super::license::license(&card),
         dir,
         commit,
         files,

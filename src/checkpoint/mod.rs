@@ -7,6 +7,7 @@
 
 mod defaults;
 pub mod hub;
+mod license;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use defaults::{Defaults, PromptTemplate};
+pub use license::license_of;
 pub use registry::{Model, text_encoder, transformer, video_autoencoder};
 
 use crate::models::{Denoiser, TextEncoder, VideoAutoencoder, config};
@@ -236,6 +238,22 @@ impl Parts {
                 "without --model every component is needed; missing: {missing}"
             )),
         })
+    }
+}
+
+/// Whether a file of a repository belongs to a checkpoint, by its path: it lies at the top or in the
+/// folder of a component that no override replaces.
+pub fn is_checkpoint_file(path: &str, overrides: &Overrides) -> bool {
+    let Some((folder, _)) = path.split_once('/') else {
+        return true;
+    };
+    match folder {
+        "transformer" | PUBLISHED_TRANSFORMER => overrides.transformer.is_none(),
+        "vae" => overrides.vae.is_none(),
+        "text_encoder" => overrides.text_encoder.is_none(),
+        "tokenizer" => overrides.tokenizer.is_none(),
+        "scheduler" => overrides.scheduler.is_none(),
+        _ => false,
     }
 }
 

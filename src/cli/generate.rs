@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::model::CheckpointArgs;
+use super::needs::{check_disk, check_memory};
+use super::output::print;
 use super::progress::Progress;
-use super::size::Size;
+use super::question::{Output, may_write};
+use super::settings::SettingsArgs;
 use super::{DeviceArgs, Global};
 use crate::cancel::Cancel;
-use crate::checkpoint::{Checkpoint, Overrides};
+use crate::checkpoint::Checkpoint;
 use crate::media::{
-    ContactSheet, VideoOptions, VideoWriter, check_output, to_rgb8, write_image, write_json_atomic,
+    ContactSheet, VideoOptions, VideoWriter, to_rgb8, write_image, write_json_atomic,
 };
-use crate::pipeline::{Frame, Request, Settings, TextToVideo};
-use crate::samplers::SamplerConfig;
-use crate::weights::OpenOptions;
+use crate::pipeline::{Estimate, Frame, Request, Settings, TextToVideo};
 use crate::{Error, Result};
 
 #[derive(Args)]
@@ -31,27 +33,17 @@ pub(super) struct GenerateArgs {
     checkpoint: CheckpointArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// What the video should not show. Default: the checkpoint's.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
     /// A file with one prompt a line, each its own video. A failed one does not stop the rest.
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     prompts_file: Option<PathBuf>,
-    /// Height and width in pixels, such as 480x832. Default: the checkpoint's.
-    #[arg(long, value_name = "HxW")]
-    size: Option<Size>,
-    /// Frames, 4n+1; 1 makes an image. Default: the checkpoint's.
-    #[arg(long, value_name = "N")]
-    frames: Option<usize>,
     /// Frames per second of the file, 0.1 to 240. Default: the checkpoint's.
     #[arg(long, value_name = "RATE")]
     fps: Option<f64>,
-    /// Steps of the sampler. Default: the checkpoint's.
-    #[arg(long, value_name = "N")]
-    steps: Option<usize>,
-    /// How strongly the prompt guides; 1 and less turn guidance off. Default: the checkpoint's.
-    #[arg(long, value_name = "S")]
-    guidance_scale: Option<f32>,
     /// Rescale guided predictions to the spread of unguided ones, 0 (not) to 1 (wholly).
     #[arg(long, value_name = "PHI", default_value_t = 0.0)]
     guidance_rescale: f32,
@@ -61,21 +53,10 @@ pub(super) struct GenerateArgs {
     /// Videos per prompt, with seeds seed, seed+1, ...
     #[arg(long, value_name = "N", default_value = "1")]
     samples: std::num::NonZeroUsize,
-    /// The sampler, by diffusers' names: DDIM, DDPM, PNDM, EulerDiscrete, EulerAncestralDiscrete,
-    /// DPMSolverMultistep, DPMSolverSinglestep, HeunDiscrete, DEISMultistep,
-    /// KDPM2AncestralDiscrete, FlowMatchEulerDiscrete. Default: the checkpoint's.
-    #[arg(long, value_name = "NAME")]
-    sampler: Option<String>,
     /// Use the model's own text around prompts (true or false). Default: the checkpoint's.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     template: Option<bool>,
-    /// Text tokens the model sees, 1 to 4096. Default: the checkpoint's.
-    #[arg(long, value_name = "N")]
-    text_tokens: Option<usize>,
-    /// Latent frames decoded at once; more is faster up to a point and needs more memory. 0: all.
-    #[arg(long, value_name = "N")]
-    decode_chunk: Option<usize>,
-    /// Replace files that exist.
+    /// Replace files that exist, without a question.
     #[arg(long)]
     overwrite: bool,
     /// Also write prompt, seed and settings to a JSON file beside the video.
@@ -86,132 +67,78 @@ pub(super) struct GenerateArgs {
     contact_sheet: Option<PathBuf>,
 }
 
-/// Which checkpoint.
-#[derive(Args)]
-pub(super) struct CheckpointArgs {
-    /// Directory of a checkpoint. Default: the demo, in assets/demo or beside the program.
-    #[arg(short, long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Directory of another transformer.
-    #[arg(long, value_name = "DIR")]
-    transformer: Option<PathBuf>,
-    /// Directory of another VAE.
-    #[arg(long, value_name = "DIR")]
-    vae: Option<PathBuf>,
-    /// Directory of another text encoder.
-    #[arg(long, value_name = "DIR")]
-    text_encoder: Option<PathBuf>,
-    /// Directory or file of another tokenizer (spiece.model or tokenizer.json).
-    #[arg(long, value_name = "PATH")]
-    tokenizer: Option<PathBuf>,
-    /// Another scheduler_config.json, or its directory.
-    #[arg(long, value_name = "PATH")]
-    scheduler: Option<PathBuf>,
-    /// Which state dict of a PyTorch file: auto (averaged weights where there are any), ema, plain,
-    /// or a key.
-    #[arg(long, value_name = "KEY", default_value = "auto")]
-    state_dict: String,
-    /// Tensors that the model does not use are errors, not warnings.
-    #[arg(long)]
-    strict: bool,
-}
-
-impl CheckpointArgs {
-    pub(super) fn open(&self) -> Result<Checkpoint> {
-        let overrides = Overrides {
-            transformer: self.transformer.clone(),
-            vae: self.vae.clone(),
-            text_encoder: self.text_encoder.clone(),
-            tokenizer: self.tokenizer.clone(),
-            scheduler: self.scheduler.clone(),
-            weights: OpenOptions {
-                state_dict: self.state_dict.as_str().into(),
-            },
-        };
-        let complete = overrides.transformer.is_some()
-            && overrides.vae.is_some()
-            && overrides.text_encoder.is_some();
-        let model = match &self.model {
-            Some(dir) => Some(dir.clone()),
-            None if complete => None,
-            None => Some(demo()?),
-        };
-        Checkpoint::open(model.as_deref(), &overrides)
-    }
-}
-
-/// The demo checkpoint: in the working directory of a clone, or beside the executable.
-fn demo() -> Result<PathBuf> {
-    let mut places = vec![PathBuf::from("assets/demo")];
-    if let Ok(program) = std::env::current_exe() {
-        // target/release/ascendit lies three levels below the clone's assets.
-        let above = program.ancestors().skip(1).take(3);
-        places.extend(above.flat_map(|dir| [dir.join("assets/demo"), dir.join("demo")]));
-    }
-    places
-        .into_iter()
-        .find(|dir| dir.join("model_index.json").is_file())
-        .ok_or_else(|| {
-            Error::request(
-                "no checkpoint was given and the demo is not here; pass a directory with --model",
-            )
-        })
-}
-
 /// One video to make.
 struct Item {
     prompt: String,
     seed: u64,
     output: PathBuf,
+    json: Option<PathBuf>,
+    sheet: Option<PathBuf>,
+}
+
+impl Item {
+    fn request(&self, base: &Request) -> Request {
+        Request {
+            prompt: self.prompt.clone(),
+            seed: self.seed,
+            ..base.clone()
+        }
+    }
 }
 
 /// Runs the command and returns the exit code.
 pub(super) fn run(args: &GenerateArgs, global: &Global, cancel: &Cancel) -> Result<u8> {
     let items = items(args)?;
-    for item in &items {
-        check_output(&item.output, args.overwrite)?;
-    }
-    if let Some(sheet) = &args.contact_sheet {
-        check_output(sheet, args.overwrite)?;
-    }
-    let checkpoint = args.checkpoint.open()?;
-    let sampler = args
-        .sampler
-        .as_deref()
-        .map(|name| checkpoint.scheduler.with_class(name))
-        .transpose()?;
+    let overwrite = may_write(&outputs(&items), args.overwrite)?;
+    let checkpoint = args.checkpoint.open(global, cancel)?;
+    let base = Request {
+        negative_prompt: args.negative_prompt.clone(),
+        guidance_rescale: args.guidance_rescale,
+        template: args.template,
+        ..args.settings.request(&checkpoint)?
+    };
     let fps = args.fps.unwrap_or(checkpoint.defaults.fps);
     // What is wrong with a request shows before a device is opened.
-    for item in &items {
-        Settings::new(&request(args, item, sampler.clone()), &checkpoint)?;
+    let settings: Vec<Settings> = items
+        .iter()
+        .map(|item| Settings::new(&item.request(&base), &checkpoint))
+        .collect::<Result<_>>()?;
+    let Some(first) = settings.first() else {
+        return Ok(0);
+    };
+    for (item, settings) in items.iter().zip(&settings) {
+        let options = video_options(settings, fps, overwrite, Value::Null);
+        VideoWriter::create(&item.output, &options).map(drop)?;
     }
+    check_disk(&args.output, first, items.len())?;
+
     let backend = args.device.open(global, cancel)?;
-    let mut pipeline = TextToVideo::new(
-        backend,
-        checkpoint,
-        args.device.dtype(),
-        args.checkpoint.strict,
+    let dtype = backend.compute_dtype(args.device.dtype())?;
+    check_memory(
+        &Estimate::new(first, &checkpoint, dtype),
+        first,
+        backend.info(),
     )?;
+    let mut pipeline = TextToVideo::new(backend, checkpoint, Some(dtype), args.checkpoint.strict)?;
     tracing::info!(
         "{} on {}, {}",
         pipeline.checkpoint().name,
         pipeline.backend().info().device,
         pipeline.dtype()
     );
-
+    let run = Run {
+        global,
+        cancel,
+        base,
+        fps,
+        overwrite,
+        one: items.len() == 1,
+    };
     let mut failed = 0;
-    for item in &items {
-        let request = request(args, item, sampler.clone());
-        match generate(&mut pipeline, args, item, &request, fps, global, cancel) {
-            Ok(()) => {}
-            Err(error) if items.len() == 1 || matches!(error, Error::Cancelled) => {
-                return Err(error);
-            }
-            Err(error) => {
-                failed += 1;
-                super::logging::report(&error);
-            }
-        }
+    let group = prompts_at_once(first, pipeline.checkpoint());
+    for (items, settings) in items.chunks(group).zip(settings.chunks(group)) {
+        run.embed(&mut pipeline, settings)?;
+        failed += run.items(&mut pipeline, items)?;
     }
     match failed {
         0 => Ok(0),
@@ -225,73 +152,120 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, cancel: &Cancel) -> Resu
     }
 }
 
-fn generate(
-    pipeline: &mut TextToVideo,
-    args: &GenerateArgs,
-    item: &Item,
-    request: &Request,
+/// Every file that the command writes.
+fn outputs(items: &[Item]) -> Vec<Output<'_>> {
+    let mut outputs = vec![];
+    for item in items {
+        outputs.push(Output::Video(&item.output));
+        outputs.extend(item.json.as_deref().map(Output::Json));
+        outputs.extend(item.sheet.as_deref().map(Output::Image));
+    }
+    outputs
+}
+
+/// Prompts that are embedded with one loading of the text encoder: as many as half a gigabyte of
+/// embeddings holds.
+fn prompts_at_once(settings: &Settings, checkpoint: &Checkpoint) -> usize {
+    let bytes = 4 * settings.text_tokens * checkpoint.text_encoder.model.width();
+    ((512 << 20) / bytes.max(1)).max(1)
+}
+
+/// What all videos of a command have in common.
+struct Run<'a> {
+    global: &'a Global,
+    cancel: &'a Cancel,
+    base: Request,
     fps: f64,
-    global: &Global,
-    cancel: &Cancel,
-) -> Result<()> {
-    let settings = Settings::new(request, pipeline.checkpoint())?;
-    let metadata = metadata(pipeline, item, &settings, fps);
-    let options = VideoOptions {
+    overwrite: bool,
+    /// Whether there is one video only, whose error is the command's.
+    one: bool,
+}
+
+impl Run<'_> {
+    /// Embeds the prompts of several videos ahead, so that the text encoder is loaded once.
+    fn embed(&self, pipeline: &mut TextToVideo, settings: &[Settings]) -> Result<()> {
+        pipeline.forget_prompts();
+        if self.one {
+            return Ok(());
+        }
+        let mut prompts = vec![];
+        for settings in settings {
+            prompts.push(settings.prompt.as_str());
+            if settings.guided() {
+                prompts.push(&settings.negative_prompt);
+            }
+        }
+        let tokens = settings.first().map_or(1, |settings| settings.text_tokens);
+        let progress = Progress::new(self.global, self.cancel);
+        match pipeline.embed(&prompts, tokens, &progress) {
+            // One prompt's fault: the video that it belongs to says so.
+            Err(Error::Request { .. } | Error::NonFinite { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes videos and returns how many failed.
+    fn items(&self, pipeline: &mut TextToVideo, items: &[Item]) -> Result<usize> {
+        let mut failed = 0;
+        for item in items {
+            match self.generate(pipeline, item) {
+                Ok(()) => {}
+                Err(error) if self.one || matches!(error, Error::Cancelled) => return Err(error),
+                Err(error) => {
+                    failed += 1;
+                    super::logging::report(&error);
+                }
+            }
+        }
+        Ok(failed)
+    }
+
+    fn generate(&self, pipeline: &mut TextToVideo, item: &Item) -> Result<()> {
+        let request = item.request(&self.base);
+        let settings = Settings::new(&request, pipeline.checkpoint())?;
+        let metadata = metadata(pipeline, item, &settings, self.fps);
+        let options = video_options(&settings, self.fps, self.overwrite, metadata.clone());
+        let mut writer = VideoWriter::create(&item.output, &options)?;
+        let mut sheet = item.sheet.as_ref().map(|_| {
+            ContactSheet::new(
+                settings.width,
+                settings.height,
+                settings.frames,
+                settings.frames.min(8),
+                settings.frames.min(8),
+            )
+        });
+        tracing::info!("prompt {:?}, seed {}", item.prompt, item.seed);
+        let observer = Progress::new(self.global, self.cancel);
+        let mut on_frame = |frame: Frame| {
+            let pixels = to_rgb8(&frame.pixels);
+            if let Some(sheet) = &mut sheet {
+                sheet.push(&pixels);
+            }
+            writer.push(&pixels)
+        };
+        pipeline.generate(&request, &observer, &mut on_frame)?;
+        self.cancel.check()?;
+        let written = writer.finish()?;
+        if let (Some(path), Some(image)) = (&item.sheet, sheet.and_then(ContactSheet::finish)) {
+            write_image(path, &image, &metadata, self.overwrite)?;
+        }
+        if let Some(path) = &item.json {
+            write_json_atomic(path, &metadata, self.overwrite)?;
+        }
+        // The result: on stdout, for scripts.
+        print(&written.display().to_string())
+    }
+}
+
+fn video_options(settings: &Settings, fps: f64, overwrite: bool, metadata: Value) -> VideoOptions {
+    VideoOptions {
         width: settings.width,
         height: settings.height,
         fps,
         frames: Some(settings.frames),
-        overwrite: args.overwrite,
-        metadata: metadata.clone(),
-    };
-    let mut writer = VideoWriter::create(&item.output, &options)?;
-    let mut sheet = args.contact_sheet.as_ref().map(|_| {
-        ContactSheet::new(
-            settings.width,
-            settings.height,
-            settings.frames,
-            settings.frames.min(8),
-            settings.frames.min(8),
-        )
-    });
-    tracing::info!("prompt {:?}, seed {}", item.prompt, item.seed);
-    let observer = Progress::new(global, cancel);
-    let mut on_frame = |frame: Frame| {
-        let pixels = to_rgb8(&frame.pixels);
-        if let Some(sheet) = &mut sheet {
-            sheet.push(&pixels);
-        }
-        writer.push(&pixels)
-    };
-    pipeline.generate(request, &observer, &mut on_frame)?;
-    cancel.check()?;
-    let written = writer.finish()?;
-    if let (Some(path), Some(image)) = (&args.contact_sheet, sheet.and_then(ContactSheet::finish)) {
-        write_image(path, &image, &metadata, args.overwrite)?;
-    }
-    if args.json {
-        write_json_atomic(&beside(&item.output, "json"), &metadata, args.overwrite)?;
-    }
-    // The result: on stdout, for scripts.
-    println!("{}", written.display());
-    Ok(())
-}
-
-fn request(args: &GenerateArgs, item: &Item, sampler: Option<SamplerConfig>) -> Request {
-    Request {
-        prompt: item.prompt.clone(),
-        negative_prompt: args.negative_prompt.clone(),
-        height: args.size.map(|size| size.height),
-        width: args.size.map(|size| size.width),
-        frames: args.frames,
-        steps: args.steps,
-        guidance_scale: args.guidance_scale,
-        guidance_rescale: args.guidance_rescale,
-        seed: item.seed,
-        sampler,
-        text_tokens: args.text_tokens,
-        template: args.template,
-        decode_chunk: args.decode_chunk,
+        overwrite,
+        metadata,
     }
 }
 
@@ -325,14 +299,19 @@ fn items(args: &GenerateArgs) -> Result<Vec<Item>> {
     let first = args.seed.unwrap_or_else(random_seed);
     let samples = args.samples.get();
     let count = prompts.len() * samples;
-    let item = |i: usize| Item {
-        prompt: prompts[i / samples].clone(),
-        seed: first.wrapping_add((i % samples) as u64),
-        output: if count == 1 {
-            args.output.clone()
-        } else {
-            numbered(&args.output, i, count)
-        },
+    let place = |path: &Path, i: usize| match count {
+        1 => path.to_owned(),
+        _ => numbered(path, i, count),
+    };
+    let item = |i: usize| {
+        let output = place(&args.output, i);
+        Item {
+            prompt: prompts[i / samples].clone(),
+            seed: first.wrapping_add((i % samples) as u64),
+            json: args.json.then(|| beside(&output, "json")),
+            sheet: args.contact_sheet.as_ref().map(|path| place(path, i)),
+            output,
+        }
     };
     Ok((0..count).map(item).collect())
 }

@@ -35,13 +35,18 @@ pub(super) fn start(global: &Global) {
     }
 }
 
-/// The error and its causes on one line.
+/// Logs an error.
 pub(super) fn report(error: &Error) {
+    tracing::error!("{}", chain(error));
+}
+
+/// The error and its causes on one line.
+pub(super) fn chain(error: &Error) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         line = format!("{line}: {error}");
         cause = error.source();
     }
-    tracing::error!("{line}");
+    line
 }

@@ -5,11 +5,23 @@
 //! wrong; 3 some items failed and the rest are written; 130 interrupted; 200 what may pass by itself
 //! (disk, memory, network, termination by the system); 201 a device fault.
 
+mod bench;
+mod completions;
+mod devices;
+mod download;
 mod generate;
+mod inspect;
 mod logging;
+mod model;
+mod needs;
+mod output;
 mod progress;
+mod question;
+mod settings;
+mod setup;
 mod signals;
 mod size;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +53,18 @@ struct Cli {
 enum Command {
     /// Make a video or an image from a prompt.
     Generate(generate::GenerateArgs),
+    /// Say what a checkpoint or weight file holds, and what a generation with it costs.
+    Inspect(inspect::InspectArgs),
+    /// Check that a device computes right, against what the authors' own code gave.
+    Verify(verify::VerifyArgs),
+    /// Time the parts of a generation on a device.
+    Bench(bench::BenchArgs),
+    /// List devices: what is there, and how to get what is not.
+    Devices(devices::DevicesArgs),
+    /// Get ONNX Runtime, which runs models on cpu and cuda, with pip.
+    Setup(setup::SetupArgs),
+    /// Print a script that completes this program's commands and flags in a shell.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Options that every command takes.
@@ -95,14 +119,21 @@ enum DTypeArg {
     Bf16,
 }
 
+impl DTypeArg {
+    /// The dtype that is wished for.
+    fn wish(self) -> Option<DType> {
+        match self {
+            Self::Auto => None,
+            Self::F32 => Some(DType::F32),
+            Self::F16 => Some(DType::F16),
+            Self::Bf16 => Some(DType::BF16),
+        }
+    }
+}
+
 impl DeviceArgs {
     fn dtype(&self) -> Option<DType> {
-        match self.dtype {
-            DTypeArg::Auto => None,
-            DTypeArg::F32 => Some(DType::F32),
-            DTypeArg::F16 => Some(DType::F16),
-            DTypeArg::Bf16 => Some(DType::BF16),
-        }
+        self.dtype.wish()
     }
 
     /// Opens the device that was asked for, or the best that there is.
@@ -136,6 +167,12 @@ pub fn main() -> ExitCode {
     let result = signals::listen(&cancel).and_then(|signals| {
         let result = match &cli.command {
             Command::Generate(args) => generate::run(args, &cli.global, &cancel),
+            Command::Inspect(args) => inspect::run(args, &cli.global, &cancel),
+            Command::Verify(args) => verify::run(args, &cli.global, &cancel),
+            Command::Bench(args) => bench::run(args, &cli.global, &cancel),
+            Command::Devices(args) => devices::run(args, &cli.global, &cancel),
+            Command::Setup(args) => setup::run(args, &cli.global, &cancel),
+            Command::Completions(args) => completions::run(args),
         };
         match result {
             Err(Error::Cancelled) => Ok(signals.exit_code()),

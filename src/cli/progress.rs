@@ -27,12 +27,14 @@ struct State {
 /// Plain lines come at most this often within a stage.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// Whether stderr is a terminal and nobody asked for silence or JSON.
+pub(super) fn wants_bars(global: &Global) -> bool {
+    std::io::stderr().is_terminal() && !global.quiet && global.log_format == super::LogFormat::Text
+}
+
 impl<'a> Progress<'a> {
-    /// Bars if stderr is a terminal and nobody asked for silence or JSON.
+    /// Bars where [`wants_bars`], else plain lines.
     pub(super) fn new(global: &Global, cancel: &'a Cancel) -> Self {
-        let bars = std::io::stderr().is_terminal()
-            && !global.quiet
-            && global.log_format == super::LogFormat::Text;
         let now = Instant::now();
         let state = State {
             bar: ProgressBar::hidden(),
@@ -42,7 +44,7 @@ impl<'a> Progress<'a> {
         };
         Self {
             cancel,
-            bars,
+            bars: wants_bars(global),
             state: RefCell::new(state),
         }
     }
@@ -83,6 +85,8 @@ impl Observer for Progress<'_> {
     fn on(&self, event: Event<'_>) {
         match event {
             Event::Load(stage) => tracing::debug!("{stage}: loading"),
+            Event::Compile(stage) => tracing::debug!("{stage}: compiling"),
+            Event::Ready(_) => {}
             Event::Begin(stage, total) => self.begin(stage, total),
             Event::Segment(_, done, all) if all > 1 => {
                 self.state
@@ -91,6 +95,7 @@ impl Observer for Progress<'_> {
                     .set_message(format!(" part {done}/{all}"));
             }
             Event::Segment(..) => {}
+            Event::Prompts(done, _) => self.advance(Stage::Encode, done),
             Event::Step(done, _, _) => self.advance(Stage::Denoise, done),
             Event::Frames(done, _) => self.advance(Stage::Decode, done),
             Event::End(stage) => {

@@ -12,6 +12,7 @@ use openh264::encoder::{
     Profile, QpRange, RateControlMode, VuiConfig,
 };
 use openh264::formats::YUVSlices;
+use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
 
 use super::format::FrameRate;
 use super::pixels::Yuv;
@@ -58,8 +59,9 @@ impl H264 {
             ))
             .num_threads(1)
             .vui(VuiConfig::bt709());
-        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .map_err(io::Error::other)?;
+        silence(&mut encoder)?;
         Ok(Self {
             encoder,
             width,
@@ -98,6 +100,25 @@ impl H264 {
             return Err(io::Error::other("the H.264 encoder gave no picture"));
         }
         Ok(stream.frame_type() == FrameType::IDR)
+    }
+}
+
+/// Has the library write nothing to stderr. The crate asks for that only after the library has
+/// checked the settings, and by then it has written about the bit rate that a fixed quantiser does
+/// not keep to. Its errors come back as results.
+fn silence(encoder: &mut Encoder) -> io::Result<()> {
+    let mut level = WELS_LOG_QUIET;
+    // SAFETY: the option is one that may be set before anything else; it is read as one int.
+    let status = unsafe {
+        encoder
+            .raw_api()
+            .set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast())
+    };
+    match status {
+        0 => Ok(()),
+        code => Err(io::Error::other(format!(
+            "the H.264 encoder cannot be set up ({code})"
+        ))),
     }
 }
 

@@ -109,6 +109,26 @@ fn decode(mut reader: ImageReader<BufReader<File>>) -> Result<Image, Failure> {
     })
 }
 
+/// Checks before any work that an image can be written: as
+/// [`check_output`](super::check_output), and the format is one for images.
+///
+/// # Errors
+/// As [`check_output`](super::check_output).
+pub fn check_image(path: &Path, overwrite: bool) -> Result<()> {
+    require_still(path)?;
+    super::check_output(path, overwrite)
+}
+
+fn require_still(path: &Path) -> Result<()> {
+    if Format::from_path(path)?.is_still() {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "{}: write an image to .png, .jpg, .jpeg or .webp",
+        path.display()
+    )))
+}
+
 /// Writes an image to `.png`, `.jpg`, `.jpeg` or `.webp`; `metadata` as in [`VideoOptions`].
 ///
 /// # Errors
@@ -119,12 +139,7 @@ pub fn write_image(
     metadata: &Value,
     overwrite: bool,
 ) -> Result<PathBuf> {
-    if !Format::from_path(path)?.is_still() {
-        return Err(Error::request(format!(
-            "{}: write an image to .png, .jpg, .jpeg or .webp",
-            path.display()
-        )));
-    }
+    require_still(path)?;
     let options = VideoOptions {
         width: image.width,
         height: image.height,

@@ -29,6 +29,14 @@ pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
+/// As [`check_output`] for a file of any kind: its name does not tell a format.
+///
+/// # Errors
+/// As [`check_output`].
+pub fn check_file(path: &Path, overwrite: bool) -> Result<()> {
+    PendingFile::create(path, overwrite).map(drop)
+}
+
 /// Writes indented JSON to a file, whole or not at all.
 ///
 /// # Errors

@@ -124,8 +124,10 @@ impl TextToVideo {
             self.vae = Some(self.backend.load(weights)?);
         }
         let weights = self.vae.as_ref().expect("the weights were loaded");
-        self.decoders
-            .insert((chunk, size), self.backend.compile(&graph, weights)?);
+        observer.on(Event::Compile(Stage::Decode));
+        let program = self.backend.compile(&graph, weights)?;
+        self.decoders.insert((chunk, size), program);
+        observer.on(Event::Ready(Stage::Decode));
         Ok(())
     }
 }

@@ -25,12 +25,6 @@ impl TextToVideo {
             settings.steps,
             &SamplerOptions::default(),
         )?;
-        if sampler.learns_variance() {
-            return Err(Error::request(format!(
-                "{}: this model does not learn the variance; choose another variance_type",
-                settings.sampler.class_name()
-            )));
-        }
         let [t, h, w] = settings.latent;
         let shape = [
             1,
@@ -127,7 +121,9 @@ impl TextToVideo {
             self.transformer = Some(self.backend.load(weights)?);
         }
         let weights = self.transformer.as_ref().expect("the weights were loaded");
+        observer.on(Event::Compile(Stage::Denoise));
         self.denoiser = Some((shape, self.backend.compile(&graph, weights)?));
+        observer.on(Event::Ready(Stage::Denoise));
         Ok(())
     }
 }

@@ -107,9 +107,11 @@ impl TextToVideo {
         let weights =
             Self::open_weights(encoder, &graph, encoder.model.known_unused(), self.strict)?;
         let weights = self.backend.load(weights)?;
+        observer.on(Event::Compile(Stage::Encode));
         let mut program = self.backend.compile(&graph, &weights)?;
+        observer.on(Event::Ready(Stage::Encode));
         observer.on(Event::Begin(Stage::Encode, new.len()));
-        for prompt in new {
+        for (i, prompt) in new.iter().enumerate() {
             observer.cancel().check()?;
             let text = self.tokenizer.encode(prompt, tokens)?;
             check_ids(&self.checkpoint, &text.input_ids)?;
@@ -135,10 +137,16 @@ impl TextToVideo {
             }
             let states = Arc::new(states.as_f32().to_vec());
             self.embeddings
-                .insert((prompt.to_owned(), tokens), Embedding { states, length });
+                .insert(((*prompt).to_owned(), tokens), Embedding { states, length });
+            observer.on(Event::Prompts(i + 1, new.len()));
         }
         observer.on(Event::End(Stage::Encode));
         Ok(())
+    }
+
+    /// Forgets all embeddings, which otherwise are kept as long as the pipeline.
+    pub fn forget_prompts(&mut self) {
+        self.embeddings.clear();
     }
 }
 

@@ -8,11 +8,62 @@ use crate::graph::{Graph, cost};
 use crate::models::{Chunk, DenoiserShape, chunks};
 use crate::tensor::DType;
 
+/// A graph that a generation runs.
+pub struct StageGraph {
+    /// The stage it belongs to. A decoder that streams has one graph for each kind of chunk.
+    pub stage: Stage,
+    /// The graph.
+    pub graph: Graph,
+    /// How often it runs.
+    pub runs: usize,
+}
+
+/// All graphs of a generation, in the order of their first run.
+pub fn stage_graphs(settings: &Settings, checkpoint: &Checkpoint, dtype: DType) -> Vec<StageGraph> {
+    let branches = if settings.guided() { 2 } else { 1 };
+    let text = &checkpoint.text_encoder.model;
+    let shape = DenoiserShape {
+        batch: branches,
+        latent: settings.latent,
+        text: settings.text_tokens,
+    };
+    let mut graphs = vec![
+        StageGraph {
+            stage: Stage::Encode,
+            graph: text.graph(1, settings.text_tokens, dtype),
+            runs: branches,
+        },
+        StageGraph {
+            stage: Stage::Denoise,
+            graph: checkpoint.transformer.model.graph(&shape, dtype),
+            runs: settings.denoiser_runs,
+        },
+    ];
+    let [t, h, w] = settings.latent;
+    let plan = match settings.decode_chunk {
+        Some(chunk) => chunks(t, chunk),
+        None => vec![Chunk::whole(t)],
+    };
+    let mut kinds: Vec<(Chunk, usize)> = vec![];
+    for chunk in plan {
+        match kinds.iter_mut().find(|(known, _)| *known == chunk) {
+            Some((_, runs)) => *runs += 1,
+            None => kinds.push((chunk, 1)),
+        }
+    }
+    graphs.extend(kinds.into_iter().map(|(chunk, runs)| StageGraph {
+        stage: Stage::Decode,
+        graph: checkpoint.vae.model.decoder(chunk, h, w, dtype),
+        runs,
+    }));
+    graphs
+}
+
 /// The cost of one stage.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageEstimate {
     /// `encode`, `denoise` or `decode`.
-    pub stage: String,
+    pub stage: Stage,
     /// Floating point operations of the whole stage.
     pub flops: u64,
     /// How often the model runs.
@@ -24,75 +75,66 @@ pub struct StageEstimate {
 }
 
 /// The cost of a generation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
     /// Stages in order.
     pub stages: Vec<StageEstimate>,
 }
 
 impl Estimate {
-    /// Counts the graphs of a generation. The text encoder is gone when the transformer comes; the
-    /// transformer stays while the decoder works.
+    /// Counts the graphs of a generation.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, dtype: DType) -> Self {
-        let branches = if settings.guided() { 2 } else { 1 };
-        let text = checkpoint
-            .text_encoder
-            .model
-            .graph(1, settings.text_tokens, dtype);
-        let shape = DenoiserShape {
-            batch: branches,
-            latent: settings.latent,
-            text: settings.text_tokens,
-        };
-        let denoiser = checkpoint.transformer.model.graph(&shape, dtype);
-        let [t, h, w] = settings.latent;
-        let plan = match settings.decode_chunk {
-            Some(chunk) => chunks(t, chunk),
-            None => vec![Chunk::whole(t)],
-        };
-        let mut decode: Option<StageEstimate> = None;
-        for chunk in plan {
-            let graph = checkpoint.vae.model.decoder(chunk, h, w, dtype);
-            let part = stage(Stage::Decode, &graph, 1);
-            decode = Some(match decode {
-                None => part,
-                Some(sum) => StageEstimate {
-                    flops: sum.flops + part.flops,
-                    runs: sum.runs + 1,
-                    activation_bytes: sum.activation_bytes.max(part.activation_bytes),
-                    ..sum
-                },
-            });
+        Self::of_graphs(&stage_graphs(settings, checkpoint, dtype))
+    }
+
+    /// Counts graphs from [`stage_graphs`].
+    pub fn of_graphs(graphs: &[StageGraph]) -> Self {
+        let mut stages: Vec<StageEstimate> = vec![];
+        for StageGraph { stage, graph, runs } in graphs {
+            let flops = cost::of_graph(graph).flops * *runs as u64;
+            let (weights, activations) = (
+                cost::weight_bytes(graph),
+                cost::peak_activation_bytes(graph),
+            );
+            match stages.iter_mut().find(|sum| sum.stage == *stage) {
+                Some(sum) => {
+                    sum.flops += flops;
+                    sum.runs += runs;
+                    sum.weight_bytes = sum.weight_bytes.max(weights);
+                    sum.activation_bytes = sum.activation_bytes.max(activations);
+                }
+                None => stages.push(StageEstimate {
+                    stage: *stage,
+                    flops,
+                    runs: *runs,
+                    weight_bytes: weights,
+                    activation_bytes: activations,
+                }),
+            }
         }
-        let mut stages = vec![
-            stage(Stage::Encode, &text, branches),
-            stage(Stage::Denoise, &denoiser, settings.steps),
-        ];
-        stages.extend(decode);
         Self { stages }
     }
 
-    /// Bytes that must be there at once.
-    pub fn peak_bytes(&self) -> u64 {
-        let alone = |stage: &StageEstimate| stage.weight_bytes + stage.activation_bytes;
+    /// Bytes that are there at once in each stage, with all weights in memory. The text encoder is
+    /// gone when the transformer comes; the transformer stays while the decoder works.
+    pub fn stage_bytes(&self) -> Vec<(Stage, u64)> {
         let mut kept = 0;
-        let mut peak = 0;
+        let mut bytes = vec![];
         for stage in &self.stages {
-            peak = peak.max(kept + alone(stage));
-            if stage.stage != Stage::Encode.to_string() {
+            bytes.push((
+                stage.stage,
+                kept + stage.weight_bytes + stage.activation_bytes,
+            ));
+            if stage.stage != Stage::Encode {
                 kept += stage.weight_bytes;
             }
         }
-        peak
+        bytes
     }
-}
 
-fn stage(stage: Stage, graph: &Graph, runs: usize) -> StageEstimate {
-    StageEstimate {
-        stage: stage.to_string(),
-        flops: cost::of_graph(graph).flops * runs as u64,
-        runs,
-        weight_bytes: cost::weight_bytes(graph),
-        activation_bytes: cost::peak_activation_bytes(graph),
+    /// The largest of [`Estimate::stage_bytes`].
+    pub fn peak_bytes(&self) -> u64 {
+        let bytes = self.stage_bytes().into_iter().map(|(_, bytes)| bytes);
+        bytes.max().unwrap_or(0)
     }
 }

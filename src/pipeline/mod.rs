@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use decode::Frame;
-pub use estimate::{Estimate, StageEstimate};
+pub use estimate::{Estimate, StageEstimate, StageGraph, stage_graphs};
 pub use observer::{Event, Observer, Silent, Stage};
 pub use request::{Request, Settings};
 

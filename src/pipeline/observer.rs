@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::backend::Watch;
 use crate::cancel::Cancel;
 
 /// Parts of a generation, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Prompts become embeddings.
     Encode,
@@ -29,16 +32,22 @@ impl fmt::Display for Stage {
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// A component is being loaded and compiled.
+    /// A component's weights are being loaded.
     Load(Stage),
-    /// A stage begins; it has so many steps (of the sampler) or frames.
+    /// A program for the component is being compiled.
+    Compile(Stage),
+    /// The program is ready.
+    Ready(Stage),
+    /// A stage begins; it has so many prompts, steps (of the sampler) or frames.
     Begin(Stage, usize),
     /// Segments of the model that are done, of all in this step or chunk.
     Segment(Stage, usize, usize),
+    /// Prompts that are done, of all.
+    Prompts(usize, usize),
     /// A step of the sampler is done: its number from 1, all steps, and the latent
     /// `[1, C, T, H, W]` after it.
     Step(usize, usize, &'a [f32]),
-    /// Frames that are done.
+    /// Frames that are done, of all.
     Frames(usize, usize),
     /// A stage ends.
     End(Stage),

@@ -1,7 +1,7 @@
 //! A request, and what it comes to for a checkpoint.
 
 use crate::checkpoint::{Checkpoint, PromptTemplate};
-use crate::samplers::SamplerConfig;
+use crate::samplers::{SamplerConfig, SamplerOptions, sampler};
 use crate::{Error, Result};
 
 /// What a caller asks for; `None` takes the checkpoint's default.
@@ -67,13 +67,16 @@ pub struct Settings {
     pub latent: [usize; 3],
     /// Latent frames decoded at once; `None` for all.
     pub decode_chunk: Option<usize>,
+    /// How often the denoiser runs: once per step, or more often with samplers of second order.
+    pub denoiser_runs: usize,
 }
 
 impl Settings {
-    /// Fills in defaults and checks sizes.
+    /// Fills in defaults and checks sizes and sampler.
     ///
     /// # Errors
-    /// If a size is not one that the model can make, with the nearest ones that are.
+    /// If a size is not one that the model can make, with the nearest ones that are, or if the
+    /// sampler cannot take so many steps or does not suit the model.
     pub fn new(request: &Request, checkpoint: &Checkpoint) -> Result<Self> {
         let defaults = &checkpoint.defaults;
         let [ft, fh, fw] = checkpoint.vae.model.factors();
@@ -155,23 +158,33 @@ impl Settings {
             0 => None,
             chunk => Some(chunk),
         };
+        let steps = request.steps.unwrap_or(defaults.steps);
+        let sampler_config = request
+            .sampler
+            .clone()
+            .unwrap_or_else(|| checkpoint.scheduler.clone());
+        let walk = sampler(&sampler_config, steps, &SamplerOptions::default())?;
+        if walk.learns_variance() {
+            return Err(Error::request(format!(
+                "{}: this model does not learn the variance; choose another variance_type",
+                sampler_config.class_name()
+            )));
+        }
         Ok(Self {
             prompt,
             negative_prompt,
             height,
             width,
             frames,
-            steps: request.steps.unwrap_or(defaults.steps),
+            steps,
             guidance_scale: scale,
             guidance_rescale: rescale,
             seed: request.seed,
-            sampler: request
-                .sampler
-                .clone()
-                .unwrap_or_else(|| checkpoint.scheduler.clone()),
+            sampler: sampler_config,
             text_tokens,
             latent: [(frames - 1) / ft + 1, height / fh, width / fw],
             decode_chunk: decode_chunk.filter(|_| checkpoint.vae.model.streams()),
+            denoiser_runs: walk.timesteps().len(),
         })
     }
 

@@ -21,7 +21,8 @@ use serde::Serialize;
 pub use architectures::{NAMES, Prepared, prepare};
 pub use pipeline::{PipelineLimits, PipelineOutcome, run_pipeline};
 
-use crate::backend::{Backend, DeviceWeights, check_weights, run_once};
+use crate::backend::{Backend, DeviceWeights, Watch, check_weights};
+use crate::cancel::Cancel;
 use crate::models::config;
 use crate::tensor::{DType, HostTensor};
 use crate::weights::{OpenOptions, Weights};
@@ -79,13 +80,15 @@ pub struct Outcome {
 /// Runs every case of a folder.
 ///
 /// # Errors
-/// If the folder is not of the format, its files do not fit the architecture, or the device fails.
+/// If the folder is not of the format, its files do not fit the architecture, the device fails, or
+/// the work is cancelled.
 pub fn run(
     backend: &dyn Backend,
     architecture: &str,
     dir: &Path,
     dtype: DType,
     limits: Limits,
+    cancel: &Cancel,
 ) -> Result<Vec<Outcome>> {
     let known = || {
         format!(
@@ -99,30 +102,75 @@ pub fn run(
     let component = component_dir(dir)?;
     let config_path = component.join("config.json");
     let config = config::read_json(&config_path)?;
-    let weights = Arc::new(Weights::open(&component, &OpenOptions::default())?);
+    // By name where it has this one: case files lie beside it.
+    let file = component.join("weights.safetensors");
+    let weights = if file.is_file() { &file } else { &component };
+    let weights = Arc::new(Weights::open(weights, &OpenOptions::default())?);
     let loaded = backend.load(weights.clone())?;
     let mut outcomes = vec![];
     for case in cases(dir)? {
         let tensors = read_case(&case)?;
+        let before = outcomes.len();
         for part in prepare(architecture, &config_path, &config, &case, &tensors, dtype)? {
             check_weights(architecture, &part.graph, &weights, &["*"], false)?;
-            outcomes.extend(run_part(backend, &loaded, &case, &part, &tensors, limits)?);
+            let outputs = compute(backend, &loaded, &part, cancel)?;
+            outcomes.extend(compare_part(&case, &part, &outputs, &tensors, limits)?);
         }
+        check_all_compared(&case, &tensors, &outcomes[before..])?;
     }
     Ok(outcomes)
 }
 
-fn run_part(
+/// An output that the model does not have must not pass unseen.
+fn check_all_compared(
+    case: &Path,
+    tensors: &BTreeMap<String, HostTensor>,
+    outcomes: &[Outcome],
+) -> Result<()> {
+    let outputs: Vec<&str> = tensors
+        .keys()
+        .filter_map(|n| n.strip_prefix("out."))
+        .collect();
+    if outputs.is_empty() {
+        return Err(Error::file(case, "has no out.* to compare with"));
+    }
+    match outputs
+        .iter()
+        .find(|name| !outcomes.iter().any(|o| o.output == **name))
+    {
+        Some(name) => Err(Error::file(
+            case,
+            format!("out.{name} is not an output of the model"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn compute(
     backend: &dyn Backend,
     weights: &DeviceWeights,
+    part: &Prepared,
+    cancel: &Cancel,
+) -> Result<Vec<HostTensor>> {
+    let mut program = backend.compile(&part.graph, weights)?;
+    let inputs = part
+        .inputs
+        .iter()
+        .map(|t| backend.upload(t))
+        .collect::<Result<Vec<_>>>()?;
+    let outputs = program.run(inputs, &Watch::quiet(cancel))?;
+    outputs.iter().map(|t| backend.download(t)).collect()
+}
+
+fn compare_part(
     case: &Path,
     part: &Prepared,
+    outputs: &[HostTensor],
     tensors: &BTreeMap<String, HostTensor>,
     limits: Limits,
 ) -> Result<Vec<Outcome>> {
-    let outputs = run_once(backend, &part.graph, weights, &part.inputs)?;
     let mut outcomes = vec![];
-    for (port, got) in part.graph.outputs.iter().zip(&outputs) {
+    for (port, got) in part.graph.outputs.iter().zip(outputs) {
         let Some(expected) = tensors.get(&format!("out.{}", port.name)) else {
             continue;
         };

@@ -11,6 +11,7 @@ use ascendit::Error;
 use ascendit::backend::onnx::library::{Found, Origin, Provider, SearchEnv, find};
 use ascendit::backend::onnx::setup::{Progress, Setup};
 use ascendit::backend::onnx::wheel::Wheel;
+use ascendit::cancel::Cancel;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -86,7 +87,7 @@ impl FakeIndex {
     }
 
     fn run(&self) -> Result<PathBuf, Error> {
-        self.setup.run(&|_| {}, &AtomicBool::new(false))
+        self.setup.run(&|_| {}, &Cancel::new())
     }
 
     fn calls(&self) -> Vec<String> {
@@ -127,7 +128,7 @@ fn setup_puts_only_the_libraries_into_the_cache_where_the_search_finds_them() {
         .setup
         .run(
             &|progress| seen.lock().unwrap().push(progress),
-            &AtomicBool::new(false),
+            &Cancel::new(),
         )
         .unwrap();
     let dir = index.setup.cache_dir.join("onnxruntime-1.31.1");
@@ -304,7 +305,7 @@ fn a_disk_without_room_is_seen_before_anything_is_downloaded() {
 fn cancelling_kills_pip_and_leaves_nothing() {
     let index = FakeIndex::new("1.31.1");
     index.pip_does("printf part > \"$dest/part\"; printf part > \"$TMPDIR/part\"; sleep 60");
-    let cancel = AtomicBool::new(false);
+    let cancel = Cancel::new();
     let arrived = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| {
@@ -320,7 +321,7 @@ fn cancelling_kills_pip_and_leaves_nothing() {
             assert!(start.elapsed() < Duration::from_secs(20));
             std::thread::sleep(Duration::from_millis(10));
         }
-        cancel.store(true, Ordering::Relaxed);
+        cancel.cancel();
         let cancelled = Instant::now();
         let error = run.join().unwrap().unwrap_err();
         assert!(cancelled.elapsed() < Duration::from_secs(1));
@@ -350,7 +351,7 @@ fn the_official_library_can_be_got() {
     let root = tempfile::tempdir().unwrap();
     let mut setup = Setup::from_env(Provider::Cpu).unwrap();
     setup.cache_dir = root.path().to_owned();
-    let path = setup.run(&|_| {}, &AtomicBool::new(false)).unwrap();
+    let path = setup.run(&|_| {}, &Cancel::new()).unwrap();
     let env = SearchEnv {
         cache_dir: Some(root.path().to_owned()),
         ..SearchEnv::default()

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ascendit::Error;
+use ascendit::cancel::Cancel;
 use ascendit::checkpoint::hub::{
     DownloadObserver, Hub, HubConfig, RepoId, Snapshot, is_engine_file,
 };
@@ -138,7 +139,16 @@ impl FakeHub {
         config: HubConfig,
         observer: &dyn DownloadObserver,
     ) -> Result<Snapshot, Error> {
-        Hub::new(config)?.fetch(&film(), &is_engine_file, observer)
+        self.fetch_until(config, observer, &Cancel::new())
+    }
+
+    pub(crate) fn fetch_until(
+        &self,
+        config: HubConfig,
+        observer: &dyn DownloadObserver,
+        cancel: &Cancel,
+    ) -> Result<Snapshot, Error> {
+        Hub::new(config)?.fetch(&film(), &is_engine_file, observer, cancel)
     }
 
     pub(crate) fn fails_with(

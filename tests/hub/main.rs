@@ -7,10 +7,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ascendit::Error;
+use ascendit::cancel::Cancel;
 use ascendit::checkpoint::hub::{
     DownloadObserver, Hub, HubConfig, RepoId, Snapshot, is_engine_file,
 };
@@ -31,7 +32,7 @@ struct Watch {
     last: Mutex<BTreeMap<String, (u64, u64)>>,
     /// Cancels once so many bytes of one file are there.
     cancel_at: Option<u64>,
-    cancelled: AtomicBool,
+    cancel: Cancel,
     cancelled_at: Mutex<Option<Instant>>,
     calls: AtomicU64,
 }
@@ -45,15 +46,10 @@ impl DownloadObserver for Watch {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let last = (done, total);
         self.last.lock().unwrap().insert(path.into(), last);
-        if self.cancel_at.is_some_and(|at| done >= at)
-            && !self.cancelled.swap(true, Ordering::Relaxed)
-        {
+        if self.cancel_at.is_some_and(|at| done >= at) && !self.cancel.is_cancelled() {
+            self.cancel.cancel();
             *self.cancelled_at.lock().unwrap() = Some(Instant::now());
         }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
     }
 }
 
@@ -225,7 +221,9 @@ fn cancelling_stops_soon_and_the_next_run_goes_on() {
         cancel_at: Some(120_000),
         ..Watch::default()
     };
-    let error = hub.fetch_with(hub.config(), &watch).unwrap_err();
+    let error = hub
+        .fetch_until(hub.config(), &watch, &watch.cancel)
+        .unwrap_err();
     let elapsed = watch.cancelled_at.lock().unwrap().unwrap().elapsed();
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     assert!(matches!(error, Error::Cancelled), "{error}");
@@ -240,12 +238,12 @@ fn cancelling_stops_soon_and_the_next_run_goes_on() {
 fn a_cancelled_download_may_have_waited_for_the_first_answer() {
     let hub = FakeHub::start("", &film_files());
     hub.fails_with(|_| Some(Fault::Stall(0)));
-    let watch = Watch::default();
+    let cancel = Cancel::new();
     let start = std::thread::scope(|scope| {
-        let fetch = scope.spawn(|| hub.fetch_with(hub.config(), &watch));
+        let fetch = scope.spawn(|| hub.fetch_until(hub.config(), &(), &cancel));
         std::thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
-        watch.cancelled.store(true, Ordering::Relaxed);
+        cancel.cancel();
         assert!(matches!(
             fetch.join().unwrap().unwrap_err(),
             Error::Cancelled

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
@@ -17,6 +16,7 @@ use zip::ZipArchive;
 use super::library::{self, CUDA_PROVIDER, Provider, VERSION};
 use super::wheel::{PYTHON, Wheel};
 use super::{elf, places, subprocess};
+use crate::cancel::Cancel;
 use crate::{Error, Result, disk};
 
 /// How far [`Setup::run`] is.
@@ -75,7 +75,7 @@ impl Setup {
     /// [`Error::Exhausted`] for a full disk, [`Error::Network`] when `pip` fails or gives another
     /// file than the pinned one, [`Error::Cancelled`] within a second of `cancel` being set.
     /// Nothing is left in the cache then.
-    pub fn run(&self, progress: &dyn Fn(Progress), cancel: &AtomicBool) -> Result<PathBuf> {
+    pub fn run(&self, progress: &dyn Fn(Progress), cancel: &Cancel) -> Result<PathBuf> {
         let installed = self.installed();
         match library::check(&installed, self.wheel.provider) {
             Ok(_) => return Ok(installed),
@@ -140,7 +140,7 @@ impl Setup {
         &self,
         work: &Path,
         progress: &dyn Fn(Progress),
-        cancel: &AtomicBool,
+        cancel: &Cancel,
     ) -> Result<PathBuf> {
         let dest = work.join("wheel");
         let pip_temp = work.join("pip");
@@ -180,7 +180,7 @@ impl Setup {
                 last = done;
                 progress(Progress::Downloading { done, total });
             }
-            !cancel.load(Ordering::Relaxed)
+            !cancel.is_cancelled()
         });
         let unavailable = |what: String| Error::Unavailable {
             device: self.wheel.provider.device().into(),
@@ -236,14 +236,12 @@ impl Setup {
             })
     }
 
-    fn verify(&self, wheel: &Path, cancel: &AtomicBool) -> Result<()> {
+    fn verify(&self, wheel: &Path, cancel: &Cancel) -> Result<()> {
         let mut file = File::open(wheel).map_err(Error::io("open", wheel))?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
         loop {
-            if cancel.load(Ordering::Relaxed) {
-                return Err(Error::Cancelled);
-            }
+            cancel.check()?;
             let n = file.read(&mut buffer).map_err(Error::io("read", wheel))?;
             if n == 0 {
                 break;
@@ -267,7 +265,7 @@ impl Setup {
         })
     }
 
-    fn unpack(&self, wheel: &Path, into: &Path, cancel: &AtomicBool) -> Result<()> {
+    fn unpack(&self, wheel: &Path, into: &Path, cancel: &Cancel) -> Result<()> {
         std::fs::create_dir(into).map_err(Error::io("create", into))?;
         let file = File::open(wheel).map_err(Error::io("open", wheel))?;
         let damaged = |e: zip::result::ZipError| Error::file(wheel, format!("not a wheel: {e}"));
@@ -282,9 +280,7 @@ impl Setup {
             let mut out = File::create(&path).map_err(Error::io("create", &path))?;
             let mut left = true;
             while left {
-                if cancel.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
+                cancel.check()?;
                 let n = io::copy(&mut entry.by_ref().take(8 << 20), &mut out)
                     .map_err(Error::io("unpack", &path))?;
                 left = n > 0;

@@ -2,7 +2,7 @@
 //!
 //! The `hf-hub` crate speaks to the hub. Its own way of filling the cache starts over after every
 //! interruption and cannot be stopped, so this takes its byte streams, asks for the part of a file
-//! that is missing, looks at the observer ten times a second and checks what arrived.
+//! that is missing, looks ten times a second whether it is to stop and checks what arrived.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -16,6 +16,7 @@ use hf_hub::repository::{HFRepository, RepoTreeEntry, RepoTypeModel};
 use super::DownloadObserver;
 use super::cache::{Content, RemoteFile, RepoCache, is_hex};
 use super::failure::{self, Failure, root};
+use crate::cancel::Cancel;
 use crate::{Error, Result};
 
 /// How often a running transfer looks at its observer.
@@ -28,6 +29,7 @@ pub(super) struct Transfer<'a> {
     pub(super) repo: HFRepository<RepoTypeModel>,
     pub(super) failure: Failure<'a>,
     pub(super) observer: &'a dyn DownloadObserver,
+    pub(super) cancel: &'a Cancel,
     /// How long the hub may say nothing.
     pub(super) patience: Duration,
 }
@@ -221,9 +223,7 @@ impl Transfer<'_> {
         let mut buffer = vec![0; 1 << 20];
         let mut done = 0;
         loop {
-            if self.observer.cancelled() {
-                return Err(Error::Cancelled);
-            }
+            self.cancel.check()?;
             match file.read(&mut buffer).map_err(Error::io("read", partial))? {
                 0 => return Ok(done),
                 n => {
@@ -258,12 +258,12 @@ impl Transfer<'_> {
         }
     }
 
-    /// Waits for a result until the observer cancels or the hub has said nothing for too long.
+    /// Waits for a result until the work is cancelled or the hub has said nothing for too long.
     async fn within<T>(&self, future: impl Future<Output = T>) -> std::result::Result<T, Stop> {
         let mut future = pin!(future);
         let start = Instant::now();
         loop {
-            if self.observer.cancelled() {
+            if self.cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
             }
             if let Ok(result) = tokio::time::timeout(POLL, future.as_mut()).await {

@@ -1,4 +1,39 @@
-//! The licence that a model card states.
+//! The licence that comes with a checkpoint.
+
+use std::path::Path;
+
+/// The licence of a directory, or of the one it is in: what the model card (`README.md`) states, or
+/// the first line of a licence file, with the file's name. `None` where there is neither.
+pub fn license_of(dir: &Path) -> Option<String> {
+    let dir = std::fs::canonicalize(dir).ok()?;
+    [Some(dir.as_path()), dir.parent()]
+        .into_iter()
+        .flatten()
+        .find_map(license_in)
+}
+
+fn license_in(dir: &Path) -> Option<String> {
+    let card = std::fs::read_to_string(dir.join("README.md")).unwrap_or_default();
+    if let Some(license) = license(&card) {
+        return Some(license);
+    }
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("license") || name.starts_with("licence")
+        })
+        .collect();
+    names.sort();
+    names.into_iter().find_map(|name| {
+        let text = std::fs::read_to_string(dir.join(&name)).ok()?;
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+        let line: String = line.chars().take(60).collect();
+        Some(format!("{line} ({name})"))
+    })
+}
 
 /// The licence in the YAML front matter of a model card (a repository's `README.md`), as it is
 /// shown to the user: `apache-2.0`, or `other (acme-community)` where the card names its own.
@@ -80,5 +115,26 @@ mod tests {
         for (card, expected) in cases {
             assert_eq!(license(card).as_deref(), expected, "{card:?}");
         }
+    }
+
+    #[test]
+    fn a_component_has_the_licence_of_its_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let vae = dir.path().join("vae");
+        std::fs::create_dir(&vae).unwrap();
+        assert_eq!(license_in(dir.path()), None);
+        std::fs::write(
+            dir.path().join("LICENSE"),
+            "\n   MIT License\n\nCopyright\n",
+        )
+        .unwrap();
+        assert_eq!(license_of(&vae).as_deref(), Some("MIT License (LICENSE)"));
+        std::fs::write(dir.path().join("README.md"), "---\nlicense: mit\n---\n").unwrap();
+        assert_eq!(license_of(&vae).as_deref(), Some("mit"));
+        std::fs::write(vae.join("LICENCE.txt"), "Other terms\n").unwrap();
+        assert_eq!(
+            license_of(&vae).as_deref(),
+            Some("Other terms (LICENCE.txt)")
+        );
     }
 }
