@@ -86,6 +86,7 @@ pub(super) fn global(module: &str, name: &str) -> Option<Global> {
         ("torch", "Size") => Global::Size,
         ("torch.storage" | "torch", "UntypedStorage") => Global::Storage(None),
         ("torch", "device")
+        | ("collections", "Counter")
         | ("torch.serialization", "_get_layout")
         | ("__builtin__" | "builtins", "set" | "frozenset" | "complex" | "bytearray")
         | ("_codecs", "encode")
