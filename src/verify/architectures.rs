@@ -113,11 +113,8 @@ fn transformer(
         },
         latent_mask: inputs.has("attention_mask"),
     };
-    if latent[3] % config.patch_size != 0 || latent[4] % config.patch_size != 0 {
-        return Err(inputs.wrong(
-            "hidden_states",
-            "height and width in multiples of the patch",
-        ));
+    if latent[3] < config.patch_size || latent[4] < config.patch_size {
+        return Err(inputs.wrong("hidden_states", "height and width of at least a patch"));
     }
     Ok(open_sora_plan::transformer(config, &shape, compute))
 }

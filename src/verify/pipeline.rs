@@ -32,6 +32,8 @@ struct Call {
     guidance_scale: f32,
     #[serde(default)]
     guidance_rescale: f32,
+    #[serde(default)]
+    eta: f32,
     num_frames: usize,
     height: usize,
     width: usize,
@@ -49,6 +51,7 @@ impl Call {
             steps: Some(self.num_inference_steps),
             guidance_scale: Some(self.guidance_scale),
             guidance_rescale: self.guidance_rescale,
+            eta: self.eta,
             seed: self.seed,
             sampler: Some(
                 scheduler
