@@ -167,7 +167,7 @@ impl Config {
                     hidden_size: hidden,
                     depth: c.num_layers,
                     num_heads: c.num_attention_heads,
-                qkv_bias: c.attention_bias,
+                    qkv_bias: c.attention_bias,
                     mlp_hidden: hidden.saturating_mul(4),
                     labels: c.num_embeds_ada_norm.saturating_add(1),
                     mlp_norm_eps: c.norm_eps,

@@ -336,7 +336,9 @@ pub fn transformer(config: &Config, shape: &Shape, compute: DType) -> Graph {
 
     let (mut x, text, modulation, embedded, masks) = g.scope("embed", || {
         // Rows and columns that fill no patch are left out, as a strided convolution does.
-        let whole = latent.slice(3, 0, grid[1] * patch).slice(4, 0, grid[2] * patch);
+        let whole = latent
+            .slice(3, 0, grid[1] * patch)
+            .slice(4, 0, grid[2] * patch);
         let x = embed(config, &p, whole.cast(compute));
         let text = nn::mlp(
             &p.at("caption_projection"),

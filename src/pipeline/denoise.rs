@@ -20,7 +20,14 @@ impl TextToVideo {
     ) -> Result<HostTensor> {
         let span = tracing::info_span!("denoise", steps = settings.steps);
         let _entered = span.enter();
-        let mut sampler = sampler(&settings.sampler, settings.steps, &SamplerOptions { eta: settings.eta, ..SamplerOptions::default() })?;
+        let mut sampler = sampler(
+            &settings.sampler,
+            settings.steps,
+            &SamplerOptions {
+                eta: settings.eta,
+                ..SamplerOptions::default()
+            },
+        )?;
         if sampler.learns_variance() {
             return Err(Error::request(format!(
                 "{}: this model does not learn the variance; choose another variance_type",

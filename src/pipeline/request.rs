@@ -125,7 +125,10 @@ impl Settings {
             )));
         }
         if !(0.0..=1.0).contains(&request.eta) {
-            return Err(Error::request(format!("eta {} is out of range; it must be 0 to 1", request.eta)));
+            return Err(Error::request(format!(
+                "eta {} is out of range; it must be 0 to 1",
+                request.eta
+            )));
         }
         let text_tokens = request.text_tokens.unwrap_or(defaults.text_tokens);
         if !(1..=4096).contains(&text_tokens) {
