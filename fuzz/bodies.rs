@@ -6,7 +6,7 @@
 use ascendit::weights::{OpenOptions, ShardIndex, StateDict, Weights};
 
 /// Opens `data` as a whole weight file and reads all tensors that are found in it.
-pub fn weight_file(data: &[u8]) {
+pub(crate) fn weight_file(data: &[u8]) {
     for state_dict in ["auto", "ema", "plain", "state_dict.gen_model"] {
         let options = OpenOptions {
             state_dict: StateDict::from(state_dict),
@@ -18,7 +18,7 @@ pub fn weight_file(data: &[u8]) {
 }
 
 /// Opens a safetensors file with `data` as its header and 64 bytes of elements.
-pub fn safetensors_header(data: &[u8]) {
+pub(crate) fn safetensors_header(data: &[u8]) {
     let mut file = (data.len() as u64).to_le_bytes().to_vec();
     file.extend_from_slice(data);
     file.extend_from_slice(&[7; 64]);
@@ -28,12 +28,12 @@ pub fn safetensors_header(data: &[u8]) {
 }
 
 /// Opens a PyTorch archive with `data` as its pickle and two storages of 64 bytes.
-pub fn torch_pickle(data: &[u8]) {
+pub(crate) fn torch_pickle(data: &[u8]) {
     weight_file(&torch_archive(data));
 }
 
 /// Reads `data` as a shard index.
-pub fn shard_index(data: &[u8]) {
+pub(crate) fn shard_index(data: &[u8]) {
     if let Ok(index) = ShardIndex::parse(data) {
         for shard in index.shards.keys() {
             assert!(!shard.contains("..") && !shard.starts_with('/'), "{shard}");
@@ -42,7 +42,7 @@ pub fn shard_index(data: &[u8]) {
 }
 
 /// A PyTorch archive around a pickle.
-pub fn torch_archive(pickle: &[u8]) -> Vec<u8> {
+pub(crate) fn torch_archive(pickle: &[u8]) -> Vec<u8> {
     use std::io::Write;
     use zip::write::SimpleFileOptions;
 

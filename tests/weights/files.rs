@@ -213,7 +213,7 @@ fn damaged_indexes_say_what_is_wrong() {
     let mut cases = vec![
         (
             r#"{"weight_map":{"a":"x","a":"y"}}"#.to_owned(),
-            "the shard index is damaged: a is there twice at line 1 column 30".to_owned(),
+            "the shard index is damaged: a is there twice at line 1 column 31".to_owned(),
         ),
         (
             r#"{"weight_map":{"a":3}}"#.into(),
@@ -231,7 +231,7 @@ fn damaged_indexes_say_what_is_wrong() {
         ),
         (
             "[".repeat(10_000),
-            "the shard index is damaged: invalid type: sequence, expected a string at line 1 \
+            "the shard index is damaged: invalid type: sequence, expected an object at line 1 \
              column 1"
                 .into(),
         ),

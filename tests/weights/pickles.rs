@@ -120,7 +120,7 @@ fn every_name_that_is_not_a_tensor_container_or_number_is_refused() {
 #[test]
 fn damaged_pickles_say_where() {
     let torch_global = global("torch", "FloatStorage");
-    let cases: [(&[u8], usize, &str); 22] = [
+    let cases: [(&[u8], usize, &str); 23] = [
         (b"", 0, "the pickle ends there"),
         (b"\x80\x02", 2, "the pickle ends there"),
         (b"\x80\x01.", 0, "protocol 1"),
@@ -131,6 +131,11 @@ fn damaged_pickles_say_where() {
         (b"\x80\x02NN(\x86", 5, "the stack is empty"),
         (b"\x80\x02t", 2, "no mark is open"),
         (b"\x80\x02h\x05", 2, "an empty memo slot is read"),
+        (
+            b"\x80\x02Nr\xff\xff\xff\xff",
+            3,
+            "a memo slot is passed over",
+        ),
         (
             b"\x80\x02NNa",
             4,
@@ -178,7 +183,7 @@ fn damaged_pickles_say_where() {
     let call = [&b"\x80\x02"[..], &torch_global, b")R."].concat();
     assert_eq!(
         refused(&call),
-        "<memory>: its pickle is damaged at byte 22: a call with arguments that torch.save does \
+        "<memory>: its pickle is damaged at byte 23: a call with arguments that torch.save does \
          not write"
     );
 }

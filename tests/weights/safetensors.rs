@@ -156,12 +156,12 @@ fn damaged_files_say_what_is_wrong() {
                 tensor("a", "U8", "[8]", 0, 8),
             ),
             8,
-            "the safetensors header is damaged: a is there twice at line 1 column 103",
+            "the safetensors header is damaged: a is there twice at line 1 column 105",
         ),
         (
             r#"{"__metadata__":{"a":"1","a":"2"}}"#.into(),
             0,
-            "the safetensors header is damaged: __metadata__: a is there twice at line 1 column 32",
+            "the safetensors header is damaged: __metadata__: a is there twice at line 1 column 33",
         ),
         (
             r#"{"__metadata__":{"a":1}}"#.into(),
@@ -210,12 +210,12 @@ fn a_header_length_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn deeply_nested_json_is_refused() {
+fn deeply_nested_json_is_harmless() {
     let header = format!(r#"{{"w":{{"x":{}"#, "[".repeat(100_000));
     assert_eq!(
         refused(&header, 0),
-        "<memory>: the safetensors header is damaged: w: recursion limit exceeded at line 1 \
-         column 135"
+        "<memory>: the safetensors header is damaged: w: EOF while parsing a list at line \
+         1 column 100010"
     );
 }
 

@@ -199,7 +199,7 @@ proptest! {
                 2 => {
                     let axis = a.index(rank);
                     let size = slow.shape[axis];
-                    let divisors: Vec<usize> = (1..=size).filter(|d| size % d == 0).collect();
+                    let divisors: Vec<usize> = (1..=size).filter(|d| size.is_multiple_of(*d)).collect();
                     let outer = divisors[b.index(divisors.len())];
                     view = view.split_axis(axis, &[outer, size / outer]).unwrap();
                     slow.shape.splice(axis..=axis, [outer, size / outer]);

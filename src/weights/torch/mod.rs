@@ -69,9 +69,9 @@ fn place(
     let storage = objects.storage(tensor.storage);
     let key = objects.text(storage.key);
     let record = archive.storage(key)?;
-    let item = tensor.element.size;
+    let item = tensor.element.size();
     let (storage_name, storage_item) = match storage.element {
-        Some(element) => (element.name, element.size),
+        Some(element) => (element.name(), element.size()),
         None => ("uint8", 1),
     };
     let expected = usize::try_from(storage.len)
@@ -99,7 +99,7 @@ fn place(
             record.len() / item
         ));
     }
-    match tensor.element.dtype {
+    match tensor.element.dtype() {
         Some(dtype) => {
             let entry = TensorEntry {
                 dtype,
@@ -112,7 +112,7 @@ fn place(
         }
         None => {
             let tensor = Unsupported {
-                dtype: tensor.element.name.to_owned(),
+                dtype: tensor.element.name().to_owned(),
                 shape,
                 file: 0,
             };

@@ -36,7 +36,7 @@ pub(super) enum Value {
 pub(super) struct StorageObject {
     pub(super) key: Text,
     /// `None` where it is bytes without a type.
-    pub(super) element: Option<&'static Element>,
+    pub(super) element: Option<Element>,
     /// Number of elements.
     pub(super) len: i64,
 }
@@ -45,7 +45,7 @@ pub(super) struct StorageObject {
 #[derive(Debug)]
 pub(super) struct TensorObject {
     pub(super) storage: u32,
-    pub(super) element: &'static Element,
+    pub(super) element: Element,
     pub(super) offset: i64,
     pub(super) shape: u32,
     pub(super) strides: u32,

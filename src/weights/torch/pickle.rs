@@ -4,8 +4,6 @@
 //! Each instruction takes a bounded amount of memory. The instruction set is that of Python's `pickletools`, protocol 2 with the framing, short strings
 //! and memo of protocols 4 and 5.
 
-use std::collections::HashMap;
-
 use super::globals::{Element, Global, global};
 use super::objects::{Objects, StorageObject, TensorObject, Text, Value};
 
@@ -18,7 +16,7 @@ pub(super) fn load(pickle: &[u8]) -> Result<Objects<'_>, String> {
         at: 0,
         stack: Vec::new(),
         marks: Vec::new(),
-        memo: HashMap::new(),
+        memo: Vec::new(),
         objects: Objects {
             pickle,
             sequences: Vec::new(),
@@ -68,7 +66,7 @@ struct Machine<'a> {
     stack: Vec<Value>,
     /// Heights of the stack at the open marks.
     marks: Vec<usize>,
-    memo: HashMap<u32, Value>,
+    memo: Vec<Value>,
     objects: Objects<'a>,
 }
 
@@ -202,8 +200,8 @@ impl<'a> Machine<'a> {
                 self.memoize(slot)?;
             }
             0x94 => {
-                let slot = u32::try_from(self.memo.len()).map_err(|_| "memo is full")?;
-                self.memoize(slot)?;
+                let top = self.peek()?;
+                self.memo.push(top);
             }
             b'h' => {
                 let slot = self.byte()?;
@@ -298,7 +296,7 @@ impl<'a> Machine<'a> {
     fn tensor(
         &mut self,
         storage: u32,
-        element: &'static Element,
+        element: Element,
         offset: i64,
         shape: u32,
         strides: u32,
@@ -378,14 +376,26 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Writers number their slots in order, so that a slot far away is never needed.
     fn memoize(&mut self, slot: u32) -> Step<()> {
         let top = self.peek()?;
-        self.memo.insert(slot, top);
+        let slot = slot as usize;
+        if slot == self.memo.len() {
+            self.memo.push(top);
+        } else {
+            *self
+                .memo
+                .get_mut(slot)
+                .ok_or("a memo slot is passed over")? = top;
+        }
         Ok(())
     }
 
     fn recall(&mut self, slot: u32) -> Step<()> {
-        let value = *self.memo.get(&slot).ok_or("an empty memo slot is read")?;
+        let value = *self
+            .memo
+            .get(slot as usize)
+            .ok_or("an empty memo slot is read")?;
         self.stack.push(value);
         Ok(())
     }
@@ -482,7 +492,7 @@ impl<'a> Machine<'a> {
 }
 
 fn pairs(items: &[Value]) -> Step<Vec<(Value, Value)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err("a key without a value".into());
     }
     Ok(items.chunks_exact(2).map(|p| (p[0], p[1])).collect())
