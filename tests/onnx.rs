@@ -15,7 +15,7 @@ use ascendit::backend::{Backend, Device, DeviceWeights, Watch, run_once};
 use ascendit::cancel::Cancel;
 use ascendit::graph::{Builder, Graph, Params, ViewStep};
 use ascendit::tensor::{DType, HostTensor, numel};
-use ascendit::weights::Weights;
+use ascendit::weights::{OpenOptions, Weights};
 
 fn backend(options: &OnnxOptions) -> Option<OnnxBackend> {
     devices::onnx(Device::CPU, options)
@@ -48,7 +48,7 @@ fn weights(tensors: &[(&str, DType, &[usize])]) -> Arc<Weights> {
     });
     let file = safetensors::serialize(views, None).expect("a file");
     std::fs::write(&path, file).expect("a written file");
-    Arc::new(Weights::open(&path).expect("weights"))
+    Arc::new(Weights::open(&path, &OpenOptions::default()).expect("weights"))
 }
 
 /// Blocks of one kind over weights of several dtypes and views, behind a table of which rows are

@@ -130,7 +130,9 @@ fn autoencoder(config: &wf_vae::Config, inputs: &Inputs<'_>, compute: DType) -> 
             ));
         }
         graphs.push(wf_vae::encoder(
-            config, video[2], video[3], video[4], compute,
+            config,
+            [video[0], video[2], video[3], video[4]],
+            compute,
         ));
     }
     if inputs.has("latent") {
@@ -141,7 +143,10 @@ fn autoencoder(config: &wf_vae::Config, inputs: &Inputs<'_>, compute: DType) -> 
             last: true,
         };
         graphs.push(wf_vae::decoder(
-            config, whole, latent[3], latent[4], compute,
+            config,
+            whole,
+            [latent[0], latent[3], latent[4]],
+            compute,
         ));
     }
     Ok(graphs)
