@@ -155,5 +155,5 @@ fn a_chunk_costs_the_same_whatever_the_length_of_the_video() {
             "{plan:?}"
         );
     }
-    assert!(peak(middle) < peak(Chunk::whole(9)) / 3);
+    assert!(peak(middle) < peak(Chunk::whole(33)) / 3);
 }
