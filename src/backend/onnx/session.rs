@@ -142,6 +142,9 @@ impl Engine {
                     .with_disable_cpu_fallback()?;
             }
         };
+        if let Ok(prefix) = std::env::var("X_PROFILE") {
+            builder = builder.with_profiling(prefix)?;
+        }
         Ok(builder)
     }
 

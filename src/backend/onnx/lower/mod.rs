@@ -7,6 +7,7 @@
 //! ONNX Runtime lays out anew for its kernels; the caller says which.
 
 mod attention;
+mod causal;
 mod norm;
 mod spatial;
 
@@ -243,7 +244,26 @@ impl<'g> Lowering<'g> {
                 };
                 self.conv(x, &inputs[1], bias, &conv)
             }
-            Op::CausalConv3d { .. } => self.causal_conv3d(node, &inputs),
+            Op::CausalConv3d {
+                stride,
+                padding,
+                bias,
+                cached,
+            } => {
+                let conv = causal::Causal {
+                    x: self.shape(node.inputs[0]),
+                    w: self.shape(node.inputs[1]),
+                    y: node.shape.clone(),
+                    stride: *stride,
+                    padding: *padding,
+                };
+                let optional = |there: bool, i: usize| there.then(|| inputs[i].as_str());
+                let (bias, cache) = (
+                    optional(*bias, 2),
+                    optional(*cached, 2 + usize::from(*bias)),
+                );
+                self.causal_conv3d(&conv, x, &inputs[1], bias, cache)
+            }
             Op::Attention { scale, mask } => self.attention(node, &inputs, *scale, *mask),
             Op::Rope { pairs } => self.rope(node, &inputs, *pairs),
             Op::LayerNorm { axis, eps, affine } => {
