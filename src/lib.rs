@@ -1,7 +1,13 @@
-//! Ascendit runs diffusion transformers that make video and images.
+#![doc = include_str!("../README.md")]
+//!
+//! # Conventions
 //!
 //! Shape letters, used everywhere: `B` batch, `C` channels, `T` frames, `H` `W` height and width,
 //! `L` tokens, `D` width, `N` heads, `K` head size.
+//!
+//! Modules in the order in which data passes through them: [`tokenizers`], [`checkpoint`] and
+//! [`weights`] open what was asked for, [`models`] build a [`graph`], a [`backend`] runs it,
+//! [`samplers`] step, and [`media`] writes what a [`pipeline`] gives.
 
 pub mod backend;
 pub mod cancel;

@@ -2,30 +2,44 @@
 
 mod devices;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ascendit::backend::Backend;
 use ascendit::cancel::Cancel;
 use ascendit::tensor::DType;
 use ascendit::verify::{self, Limits};
 
-fn goldens(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
+/// The folders of an architecture: its own, and those of other configurations (`dit--nodrop`).
+fn goldens(architecture: &str) -> Vec<PathBuf> {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let of_architecture = |path: &PathBuf| {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        name == architecture || name.starts_with(&format!("{architecture}--"))
+    };
+    let entries = std::fs::read_dir(data).expect("test data");
+    let mut found: Vec<_> = entries
+        .map(|e| e.expect("an entry").path())
+        .filter(of_architecture)
+        .collect();
+    found.sort();
+    found
 }
 
-fn check(backend: &dyn Backend, architecture: &str) {
+fn check(backend: &dyn Backend, architecture: &str, dir: &Path) {
     let outcomes = verify::run(
         backend,
         architecture,
-        &goldens(architecture),
+        dir,
         DType::F32,
         Limits::of(DType::F32),
         &Cancel::new(),
     )
-    .unwrap_or_else(|e| panic!("{architecture}: {e}"));
-    assert!(!outcomes.is_empty(), "{architecture} has no outputs");
+    .unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    assert!(!outcomes.is_empty(), "{} has no outputs", dir.display());
     let failed: Vec<_> = outcomes
         .iter()
         .filter(|o| !o.ok)
@@ -33,7 +47,8 @@ fn check(backend: &dyn Backend, architecture: &str) {
         .collect();
     assert!(
         failed.is_empty(),
-        "{architecture} on {}:\n{}",
+        "{} on {}:\n{}",
+        dir.display(),
         backend.info().device,
         failed.join("\n")
     );
@@ -43,7 +58,11 @@ fn check(backend: &dyn Backend, architecture: &str) {
 fn every_backend_equals_the_authors_code() {
     for backend in devices::available() {
         for architecture in verify::NAMES {
-            check(backend.as_ref(), architecture);
+            let folders = goldens(architecture);
+            assert!(!folders.is_empty(), "{architecture} has no goldens");
+            folders
+                .iter()
+                .for_each(|dir| check(backend.as_ref(), architecture, dir));
         }
     }
 }

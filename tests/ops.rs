@@ -12,7 +12,7 @@ use ascendit::graph::{
 };
 use ascendit::nn::Regroup;
 use ascendit::tensor::{DType, Data, HostTensor, numel};
-use ascendit::weights::Weights;
+use ascendit::weights::{OpenOptions, Weights};
 
 /// Weights of a component that has none that matter.
 fn no_weights(backend: &dyn Backend) -> DeviceWeights {
@@ -23,7 +23,7 @@ fn no_weights(backend: &dyn Backend) -> DeviceWeights {
         .expect("a tensor");
     let file = safetensors::serialize([("unused", view)], None).expect("a file");
     std::fs::write(&path, file).expect("a written file");
-    let weights = Weights::open(&path).expect("weights");
+    let weights = Weights::open(&path, &OpenOptions::default()).expect("weights");
     backend.load(Arc::new(weights)).expect("loaded weights")
 }
 

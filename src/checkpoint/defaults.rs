@@ -101,7 +101,7 @@ impl Defaults {
             return Ok(defaults);
         };
         let value = config::read_json(path)?;
-        let over: GenerationConfig = serde_json::from_value(value)
+        let over: GenerationConfig = config::typed(&value)
             .map_err(|e| Error::file(path, format!("wrong generation config: {e}")))?;
         defaults.frames = over.num_frames.unwrap_or(defaults.frames);
         defaults.height = over.height.unwrap_or(defaults.height);

@@ -159,6 +159,14 @@ impl Checkpoint {
             &transformer.dir,
             &vae.dir,
         )?;
+        let normalised = vae.model.normalisation().len();
+        if normalised != channels.1 {
+            let what = format!(
+                "scale and shift have {normalised} values for {} latent channels",
+                channels.1
+            );
+            return Err(Error::file(vae.dir.join("config.json"), what));
+        }
         let widths = (transformer.model.text_width(), text.model.width());
         fit(
             widths.0,

@@ -47,6 +47,9 @@ pub(super) struct GenerateArgs {
     /// Rescale guided predictions to the spread of unguided ones, 0 (not) to 1 (wholly).
     #[arg(long, value_name = "PHI", default_value_t = 0.0)]
     guidance_rescale: f32,
+    /// Noise of DDIM's steps, 0 (none) to 1 (as much as DDPM); other samplers ignore it.
+    #[arg(long, value_name = "ETA", default_value_t = 0.0)]
+    eta: f32,
     /// Seed of the noise; the same seed and settings give the same video. Random if absent.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -94,6 +97,7 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, cancel: &Cancel) -> Resu
     let base = Request {
         negative_prompt: args.negative_prompt.clone(),
         guidance_rescale: args.guidance_rescale,
+        eta: args.eta,
         template: args.template,
         ..args.settings.request(&checkpoint)?
     };
@@ -282,6 +286,7 @@ fn metadata(pipeline: &TextToVideo, item: &Item, settings: &Settings, fps: f64) 
         "steps": settings.steps,
         "guidance_scale": settings.guidance_scale,
         "guidance_rescale": settings.guidance_rescale,
+        "eta": settings.eta,
         "sampler": settings.sampler.class_name(),
         "device": pipeline.backend().info().device.to_string(),
         "dtype": pipeline.dtype().name(),

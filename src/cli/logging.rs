@@ -10,10 +10,11 @@ use crate::Error;
 
 /// Starts logging; `RUST_LOG` goes over the flags.
 pub(super) fn start(global: &Global) {
+    // What libraries log is for whoever looks: what of it matters to a user comes back as an error.
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "warn",
-        (false, 0) => "warn,ascendit=info",
-        (false, 1) => "info,ascendit=debug",
+        (true, _) => "ascendit=warn",
+        (false, 0) => "ascendit=info",
+        (false, 1) => "warn,ascendit=debug",
         (false, _) => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

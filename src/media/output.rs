@@ -76,7 +76,7 @@ impl PendingFile {
         }
         let temp = hidden(0o666)
             .tempfile_in(&folder)
-            .map_err(Error::io("create a file in", &folder))?;
+            .map_err(|e| Error::io("create a file in", &folder)(without_path(e)))?;
         Ok(Self {
             temp,
             path: path.to_owned(),
@@ -136,7 +136,7 @@ impl PendingFrames {
         let folder = &names.folder;
         let home = if folder.is_dir() {
             folder.clone()
-        } else if folder.symlink_metadata().is_ok() {
+        } else if is_there(folder) {
             return Err(Error::request(format!(
                 "{} is a file, not a folder",
                 folder.display()
@@ -151,7 +151,7 @@ impl PendingFrames {
         }
         let stage = hidden(0o777)
             .tempdir_in(&home)
-            .map_err(Error::io("create a folder in", &home))?;
+            .map_err(|e| Error::io("create a folder in", &home)(without_path(e)))?;
         Ok(Self {
             stage,
             names,
@@ -202,6 +202,12 @@ impl PendingFrames {
     }
 }
 
+/// Whether something has this name; a slash at its end does not make a file a folder.
+fn is_there(path: &Path) -> bool {
+    let bare: PathBuf = path.components().collect();
+    bare.symlink_metadata().is_ok()
+}
+
 /// Files of the folder that are named as the frames are, in order of name.
 fn old_frames(names: &FrameNames) -> Result<Vec<PathBuf>> {
     let folder = &names.folder;
@@ -230,11 +236,28 @@ fn require_folder(path: &Path, folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
+    if folder.exists() {
+        return Err(Error::request(format!(
+            "cannot write {}: {} is a file, not a folder",
+            path.display(),
+            folder.display()
+        )));
+    }
     Err(Error::request(format!(
         "cannot write {}: the folder {} does not exist; create it first",
         path.display(),
         folder.display()
     )))
+}
+
+/// The system's reason without the temporary name, which says nothing to the user. `tempfile` keeps
+/// the code in the text only.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let code = text
+        .split_once("(os error ")
+        .and_then(|(_, rest)| rest.split_once(')')?.0.parse().ok());
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Makes temporary files and folders that get ordinary permissions (`mode` less the umask).

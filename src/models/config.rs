@@ -30,12 +30,22 @@ pub fn read<C: ModelConfig>(path: &Path) -> Result<C> {
 /// # Errors
 /// As [`read`].
 pub fn parse<C: ModelConfig>(path: &Path, value: &Value) -> Result<C> {
-    let config: C = serde_json::from_value(value.clone())
-        .map_err(|e| Error::file(path, format!("wrong config: {e}")))?;
+    let config: C = typed(value).map_err(|e| Error::file(path, format!("wrong config: {e}")))?;
     config
         .validate()
         .map_err(|why| Error::file(path, format!("unsupported config: {why}")))?;
     Ok(config)
+}
+
+/// A JSON value as a type.
+///
+/// # Errors
+/// Says at which key the value is wrong, and why.
+pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|e| match e.path().iter().next() {
+        Some(_) => format!("{}: {}", e.path(), e.inner()),
+        None => e.inner().to_string(),
+    })
 }
 
 /// Reads a JSON file.

@@ -41,6 +41,8 @@ pub struct Config {
     pub depth: usize,
     /// Heads `N`.
     pub num_heads: usize,
+    /// Whether q, k and v have a bias.
+    pub qkv_bias: bool,
     /// Width of the MLP.
     pub mlp_hidden: usize,
     /// Rows of the label table; the last one is the null class.
@@ -133,6 +135,7 @@ impl Config {
                 hidden_size: c.hidden_size,
                 depth: c.depth,
                 num_heads: c.num_heads,
+                qkv_bias: true,
                 mlp_hidden: (c.hidden_size as f64 * c.mlp_ratio) as usize,
                 labels: c
                     .num_classes
@@ -154,12 +157,6 @@ impl Config {
                     norm,
                     "only ada_norm_zero is supported",
                 )?;
-                require(
-                    c.attention_bias,
-                    "attention_bias",
-                    "false",
-                    "only true is supported",
-                )?;
                 let hidden = c.num_attention_heads.saturating_mul(c.attention_head_dim);
                 Ok(Self {
                     publisher: Publisher::Diffusers,
@@ -170,6 +167,7 @@ impl Config {
                     hidden_size: hidden,
                     depth: c.num_layers,
                     num_heads: c.num_attention_heads,
+                    qkv_bias: c.attention_bias,
                     mlp_hidden: hidden.saturating_mul(4),
                     labels: c.num_embeds_ada_norm.saturating_add(1),
                     mlp_norm_eps: c.norm_eps,
@@ -405,7 +403,7 @@ fn forward_block<'g>(config: &Config, p: &Params<'g>, x: Value<'g>, c: Value<'g>
     let normed = x.ada_layer_norm(shift_a, scale_a, 1e-6);
     let x = x + gate_a
         * g.scope("attn", || {
-            nn::self_attention(&p.at("attn"), normed, config.num_heads, true)
+            nn::self_attention(&p.at("attn"), normed, config.num_heads, config.qkv_bias)
         });
     let normed = x.ada_layer_norm(shift_m, scale_m, config.mlp_norm_eps);
     x + gate_m

@@ -270,7 +270,8 @@ impl Denoiser for Config {
 pub struct Shape {
     /// Rows `B`.
     pub batch: usize,
-    /// Latent `[T, H, W]`; height and width are multiples of the patch.
+    /// Latent `[T, H, W]`; height and width are at least a patch, and what exceeds a multiple of it
+    /// is left out.
     pub latent: [usize; 3],
     /// Text tokens.
     pub text: usize,
@@ -296,13 +297,14 @@ pub enum TextMask {
 /// Inputs: `hidden_states [B, C, T, H, W] f32` (inpainting: noisy latent, masked-video latent and
 /// mask, in that order along `C`), `timestep [B] f32`, `encoder_hidden_states [B, L, caption] f32`,
 /// and the masks that `shape` announces (`attention_mask [B, T, H, W] f32`, 1 to keep). Output:
-/// `sample [B, out, T, H, W] f32`.
+/// `sample [B, out, T, H, W] f32`, height and width in multiples of the patch.
 pub fn transformer(config: &Config, shape: &Shape, compute: DType) -> Graph {
     let g = Builder::new(compute);
     let p = Params::new(&g);
     let [t, h, w] = shape.latent;
     let b = shape.batch;
-    let grid = [t, h / config.patch_size, w / config.patch_size];
+    let patch = config.patch_size;
+    let grid = [t, h / patch, w / patch];
     let channels = match config.inpaint() {
         true => 2 * config.in_channels + config.vae_scale_factor_t,
         false => config.in_channels,
@@ -333,7 +335,11 @@ pub fn transformer(config: &Config, shape: &Shape, compute: DType) -> Graph {
         .then(|| g.input("attention_mask", DType::F32, [b, t, h, w]));
 
     let (mut x, text, modulation, embedded, masks) = g.scope("embed", || {
-        let x = embed(config, &p, latent.cast(compute));
+        // Rows and columns that fill no patch are left out, as a strided convolution does.
+        let whole = latent
+            .slice(3, 0, grid[1] * patch)
+            .slice(4, 0, grid[2] * patch);
+        let x = embed(config, &p, whole.cast(compute));
         let text = nn::mlp(
             &p.at("caption_projection"),
             ["linear_1", "linear_2"],

@@ -1,7 +1,7 @@
 //! From a latent to frames, chunk by chunk.
 
 use super::observer::watched;
-use super::{Event, Observer, Settings, Stage, TextToVideo};
+use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::backend::DeviceTensor;
 use crate::models::{Chunk, chunks};
 use crate::tensor::HostTensor;
@@ -88,8 +88,9 @@ impl TextToVideo {
             if pixels.iter().any(|v| !v.is_finite()) {
                 return Err(Error::NonFinite {
                     what: format!(
-                        "frame {index} is not finite, decoded in {}; use --dtype f32, or bf16 in place of f16",
-                        self.dtype
+                        "frame {index} is not finite, decoded in {}; {}",
+                        self.dtype,
+                        remedy(self.dtype)
                     ),
                 });
             }

@@ -2,7 +2,7 @@
 
 use super::encode::Conditioning;
 use super::observer::watched;
-use super::{Event, Observer, Settings, Stage, TextToVideo};
+use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::backend::DeviceTensor;
 use crate::models::DenoiserShape;
 use crate::samplers::{Generator, SamplerOptions, sampler};
@@ -23,7 +23,10 @@ impl TextToVideo {
         let mut sampler = sampler(
             &settings.sampler,
             settings.steps,
-            &SamplerOptions::default(),
+            &SamplerOptions {
+                eta: settings.eta,
+                ..SamplerOptions::default()
+            },
         )?;
         let [t, h, w] = settings.latent;
         let shape = [
@@ -174,9 +177,10 @@ fn check_finite(
         return Ok(());
     }
     let what = format!(
-        "the {what} is not finite after step {} of {steps}, computed in {dtype}; use --dtype f32 (or bf16 in place of \
-         f16), a lower guidance scale, or another sampler",
-        step + 1
+        "the {what} is not finite after step {} of {steps}, computed in {dtype}; use a lower guidance \
+         scale or another sampler, or {}",
+        step + 1,
+        remedy(dtype)
     );
     Err(Error::NonFinite { what })
 }

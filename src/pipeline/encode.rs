@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::observer::watched;
-use super::{Event, Observer, Settings, Stage, TextToVideo};
+use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::checkpoint::Checkpoint;
 use crate::tensor::HostTensor;
 use crate::tokenizers::Tokens;
@@ -130,8 +130,9 @@ impl TextToVideo {
             if states.as_f32().iter().any(|v| !v.is_finite()) {
                 return Err(Error::NonFinite {
                     what: format!(
-                        "the text encoder gave values that are not finite in {}; use --dtype f32, or bf16 in place of f16",
-                        self.dtype
+                        "the text encoder gave values that are not finite, computed in {}; {}",
+                        self.dtype,
+                        remedy(self.dtype)
                     ),
                 });
             }

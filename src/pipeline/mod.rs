@@ -137,3 +137,12 @@ impl TextToVideo {
         Ok(Arc::new(weights))
     }
 }
+
+/// What to do about values that are not finite.
+fn remedy(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "use --dtype bf16 or f32, which hold larger values",
+        DType::BF16 => "use --dtype f32; if that does not help, download the weights again",
+        _ => "download the weights again: they may be damaged",
+    }
+}

@@ -23,6 +23,8 @@ pub struct Request {
     pub guidance_scale: Option<f32>,
     /// How far guided predictions are rescaled to the spread of unguided ones, 0 to 1.
     pub guidance_rescale: f32,
+    /// `η` of DDIM: 0 is deterministic, 1 adds as much noise as DDPM.
+    pub eta: f32,
     /// Seed of the noise.
     pub seed: u64,
     /// The sampler and its settings.
@@ -57,6 +59,8 @@ pub struct Settings {
     pub guidance_scale: f32,
     /// Guidance rescale.
     pub guidance_rescale: f32,
+    /// `η` of DDIM.
+    pub eta: f32,
     /// Seed.
     pub seed: u64,
     /// The sampler.
@@ -123,6 +127,12 @@ impl Settings {
                 "guidance rescale {rescale} is out of range; it must be 0 to 1"
             )));
         }
+        if !(0.0..=1.0).contains(&request.eta) {
+            return Err(Error::request(format!(
+                "eta {} is out of range; it must be 0 to 1",
+                request.eta
+            )));
+        }
         let text_tokens = request.text_tokens.unwrap_or(defaults.text_tokens);
         if !(1..=4096).contains(&text_tokens) {
             return Err(Error::request(format!(
@@ -179,6 +189,7 @@ impl Settings {
             steps,
             guidance_scale: scale,
             guidance_rescale: rescale,
+            eta: request.eta,
             seed: request.seed,
             sampler: sampler_config,
             text_tokens,

@@ -156,8 +156,8 @@ impl SamplerConfig {
             Self::read(class, self.json.clone()).map_err(|what| in_request(class, &what))?;
         if self.rescale_betas_zero_snr && !config.rescale_betas_zero_snr {
             tracing::warn!(
-                sampler = class.name(),
-                "has no zero-SNR schedule, but the model was trained with one"
+                "{} has no zero-SNR schedule, but the model was trained with one",
+                class.name()
             );
         }
         Ok(config)

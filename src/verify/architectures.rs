@@ -113,11 +113,8 @@ fn transformer(
         },
         latent_mask: inputs.has("attention_mask"),
     };
-    if latent[3] % config.patch_size != 0 || latent[4] % config.patch_size != 0 {
-        return Err(inputs.wrong(
-            "hidden_states",
-            "height and width in multiples of the patch",
-        ));
+    if latent[3] < config.patch_size || latent[4] < config.patch_size {
+        return Err(inputs.wrong("hidden_states", "height and width of at least a patch"));
     }
     Ok(open_sora_plan::transformer(config, &shape, compute))
 }
@@ -133,7 +130,9 @@ fn autoencoder(config: &wf_vae::Config, inputs: &Inputs<'_>, compute: DType) -> 
             ));
         }
         graphs.push(wf_vae::encoder(
-            config, video[2], video[3], video[4], compute,
+            config,
+            [video[0], video[2], video[3], video[4]],
+            compute,
         ));
     }
     if inputs.has("latent") {
@@ -144,7 +143,10 @@ fn autoencoder(config: &wf_vae::Config, inputs: &Inputs<'_>, compute: DType) -> 
             last: true,
         };
         graphs.push(wf_vae::decoder(
-            config, whole, latent[3], latent[4], compute,
+            config,
+            whole,
+            [latent[0], latent[3], latent[4]],
+            compute,
         ));
     }
     Ok(graphs)

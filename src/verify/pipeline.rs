@@ -32,6 +32,8 @@ struct Call {
     guidance_scale: f32,
     #[serde(default)]
     guidance_rescale: f32,
+    #[serde(default)]
+    eta: f32,
     num_frames: usize,
     height: usize,
     width: usize,
@@ -49,6 +51,7 @@ impl Call {
             steps: Some(self.num_inference_steps),
             guidance_scale: Some(self.guidance_scale),
             guidance_rescale: self.guidance_rescale,
+            eta: self.eta,
             seed: self.seed,
             sampler: Some(
                 scheduler
@@ -110,7 +113,7 @@ pub fn run_pipeline(
     observer: &dyn Observer,
 ) -> Result<Vec<PipelineOutcome>> {
     let path = dir.join("cases.json");
-    let calls: BTreeMap<String, Call> = serde_json::from_value(config::read_json(&path)?)
+    let calls: BTreeMap<String, Call> = config::typed(&config::read_json(&path)?)
         .map_err(|e| Error::file(&path, format!("does not describe generations: {e}")))?;
     let scheduler = pipeline.checkpoint().scheduler.clone();
     let run = |(name, call): (String, Call)| {

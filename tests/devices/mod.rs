@@ -5,20 +5,25 @@
 
 use std::path::PathBuf;
 
+use ascendit::backend::onnx::library::{Provider, SearchEnv, find};
 use ascendit::backend::onnx::{OnnxBackend, OnnxOptions};
 use ascendit::backend::reference::Reference;
-use ascendit::backend::{Backend, Device};
+use ascendit::backend::{Backend, Device, DeviceKind};
 
-/// ONNX Runtime's library, where there is one.
-fn library() -> Result<PathBuf, String> {
-    std::env::var_os("ORT_DYLIB_PATH")
-        .map(PathBuf::from)
-        .ok_or_else(|| "ORT_DYLIB_PATH is not set".into())
+/// ONNX Runtime's library, found as the program finds it.
+fn library(device: Device) -> Result<PathBuf, String> {
+    let provider = match device.kind {
+        DeviceKind::Cuda => Provider::Cuda,
+        _ => Provider::Cpu,
+    };
+    find(None, provider, &SearchEnv::from_env())
+        .map(|found| found.path)
+        .map_err(|e| e.to_string())
 }
 
 /// A device's backend with the options that a test wants.
 pub(crate) fn onnx(device: Device, options: &OnnxOptions) -> Result<OnnxBackend, String> {
-    OnnxBackend::new(device, &library()?, options).map_err(|e| e.to_string())
+    OnnxBackend::new(device, &library(device)?, options).map_err(|e| e.to_string())
 }
 
 /// All backends. Absent ones are said; `REQUIRE_BACKENDS=reference,cpu` makes them a failure.

@@ -20,10 +20,27 @@ const DIT: &str = "verify goldens --arch dit --device reference -q";
 
 fn verify() -> Vec<Case> {
     vec![
-        case("verify goldens", 2, "?"),
-        case("verify goldens --arch magic --device reference", 2, "?"),
-        case(DIT, 2, "?"),
-        with(|place| place.write("goldens/x", ""), DIT, 2, "?"),
+        case(
+            "verify goldens",
+            2,
+            "error: the following required arguments were not provided:\n  --arch <NAME>\n\nUsage: ascendit verify --arch <NAME> <DIR>\n\nFor more information, try '--help'.",
+        ),
+        case(
+            "verify goldens --arch magic --device reference",
+            2,
+            "ERROR unknown architecture \"magic\"; architectures are open-sora-plan-v1.3-t2v, open-sora-plan-v1.3-i2v, dit, dit-diffusers, uvit, uvit-uncond, uvit-t2i, wfvae-v1.3, t5-encoder, mt5-encoder",
+        ),
+        case(
+            DIT,
+            2,
+            "ERROR cannot list goldens: No such file or directory (os error 2)",
+        ),
+        with(
+            |place| place.write("goldens/x", ""),
+            DIT,
+            2,
+            "ERROR goldens: has no config.json, nor a sub-folder with one",
+        ),
         with(
             |place| {
                 copy_goldens(place, "dit");
@@ -33,7 +50,7 @@ fn verify() -> Vec<Case> {
             },
             DIT,
             2,
-            "?",
+            "ERROR goldens: has no case-*.safetensors",
         ),
         with(
             |place| {
@@ -43,7 +60,7 @@ fn verify() -> Vec<Case> {
             },
             DIT,
             2,
-            "?",
+            "ERROR goldens/case-cfg.safetensors: has no in.x",
         ),
         with(
             |place| {
@@ -55,15 +72,19 @@ fn verify() -> Vec<Case> {
             },
             DIT,
             2,
-            "?",
+            "ERROR goldens/case-cfg.safetensors: out.simple is not an output of the model",
         ),
         with(
             |place| copy_goldens(place, "dit"),
             "verify goldens --arch uvit --device reference",
             2,
-            "?",
+            "ERROR goldens/config.json: wrong config: missing field `img_size`",
         ),
-        case("verify goldens --pipeline demo --max-nmse 1", 2, "?"),
+        case(
+            "verify goldens --pipeline demo --max-nmse 1",
+            2,
+            "error: the argument '--pipeline <CHECKPOINT>' cannot be used with '--max-nmse <X>'\n\nUsage: ascendit verify --pipeline <CHECKPOINT> <DIR>\n\nFor more information, try '--help'.",
+        ),
         with(
             |place| {
                 place.demo();
@@ -74,26 +95,55 @@ fn verify() -> Vec<Case> {
             },
             "verify goldens --pipeline demo --device reference",
             2,
-            "?",
+            "ERROR goldens/cases.json: does not describe generations: one: missing field `scheduler`",
         ),
     ]
 }
 
 fn others() -> Vec<Case> {
     vec![
-        case("inspect ./nowhere", 2, "?"),
+        case(
+            "inspect ./nowhere",
+            2,
+            "ERROR ./nowhere: no such file or directory, and not a hub repository (owner/name or owner/name@revision) either",
+        ),
         with(
             |place| place.write("notes.txt", "hello, world"),
             "inspect notes.txt",
             2,
-            "?",
+            "ERROR notes.txt: is neither a safetensors file nor a PyTorch zip checkpoint",
         ),
-        case("inspect --graph paint", 2, "?"),
-        case("inspect --device tpu", 2, "?"),
-        with(Place::demo, "inspect demo/vae --graph", 2, "?"),
-        case("bench --runs 0", 2, "?"),
-        case("completions tcsh", 2, "?"),
-        case("inspect a b", 2, "?"),
+        case(
+            "inspect --graph paint",
+            2,
+            "error: invalid value 'paint' for '--graph [<STAGE>]'\n  [possible values: encode, denoise, decode, all]\n\nFor more information, try '--help'.",
+        ),
+        case(
+            "inspect --device tpu",
+            2,
+            "ERROR unknown device \"tpu\"; devices are reference, cpu and cuda:N (cuda is cuda:0)",
+        ),
+        with(
+            Place::demo,
+            "inspect demo/vae --graph",
+            2,
+            "ERROR demo/vae: is not a whole checkpoint, whose graphs can be shown; add the other components, or leave out --graph",
+        ),
+        case(
+            "bench --runs 0",
+            2,
+            "error: invalid value '0' for '--runs <N>': number would be zero for non-zero type\n\nFor more information, try '--help'.",
+        ),
+        case(
+            "completions tcsh",
+            2,
+            "error: invalid value 'tcsh' for '<SHELL>'\n  [possible values: bash, elvish, fish, powershell, zsh]\n\n  tip: a similar value exists: 'zsh'\n\nFor more information, try '--help'.",
+        ),
+        case(
+            "inspect a b",
+            2,
+            "error: unexpected argument 'b' found\n\nUsage: ascendit inspect [OPTIONS] [MODEL]\n\nFor more information, try '--help'.",
+        ),
     ]
 }
 
@@ -101,9 +151,23 @@ const CPU: &str = "generate seven -o out.mp4 -q --device cpu --offline --onnxrun
 
 fn library() -> Vec<Case> {
     vec![
-        case(CPU, 2, "?"),
-        with(|place| place.write("library.so", "hello"), CPU, 2, "?"),
-        with(|place| place.write("library.so/x", ""), CPU, 2, "?"),
+        case(
+            CPU,
+            2,
+            "ERROR <dir>/library.so: no such file (named by --onnxruntime); name the library of ONNX Runtime 1.24 or newer, or leave --onnxruntime out to have one looked for",
+        ),
+        with(
+            |place| place.write("library.so", "hello"),
+            CPU,
+            2,
+            "ERROR <dir>/library.so: not a shared library, only 5 bytes long (named by --onnxruntime); name the library of ONNX Runtime 1.24 or newer, or leave --onnxruntime out to have one looked for",
+        ),
+        with(
+            |place| place.write("library.so/x", ""),
+            CPU,
+            2,
+            "ERROR <dir>/library.so: has no ONNX Runtime library in it (named by --onnxruntime); name the library of ONNX Runtime 1.24 or newer, or leave --onnxruntime out to have one looked for",
+        ),
         with(
             |place| {
                 let program = fs::read(env!("CARGO_BIN_EXE_ascendit")).expect("the program");
@@ -111,7 +175,7 @@ fn library() -> Vec<Case> {
             },
             CPU,
             2,
-            "?",
+            "ERROR <dir>/library.so: damaged: 1000 bytes long, but its content ends at 23426968 (named by --onnxruntime); name the library of ONNX Runtime 1.24 or newer, or leave --onnxruntime out to have one looked for",
         ),
     ]
 }

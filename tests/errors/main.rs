@@ -14,9 +14,9 @@ use program::Place;
 /// One mistake.
 struct Case {
     /// Prepares the directory in which the program runs.
-    setup: fn(&Place),
+    setup: Box<dyn Fn(&Place)>,
     /// A leading `+` stands for [`GENERATE`].
-    args: &'static str,
+    args: String,
     code: i32,
     stderr: &'static str,
 }
@@ -25,15 +25,15 @@ struct Case {
 const GENERATE: &str = "generate seven -o out.mp4 --device reference --quiet";
 
 /// A mistake that needs no files.
-fn case(args: &'static str, code: i32, stderr: &'static str) -> Case {
+fn case(args: &str, code: i32, stderr: &'static str) -> Case {
     with(|_| {}, args, code, stderr)
 }
 
 /// A mistake in files.
-fn with(setup: fn(&Place), args: &'static str, code: i32, stderr: &'static str) -> Case {
+fn with(setup: impl Fn(&Place) + 'static, args: &str, code: i32, stderr: &'static str) -> Case {
     Case {
-        setup,
-        args,
+        setup: Box::new(setup),
+        args: args.to_owned(),
         code,
         stderr,
     }

@@ -6,10 +6,8 @@ use super::{Case, case, check, with};
 use crate::program::Place;
 
 /// A generation to another output.
-macro_rules! to {
-    ($rest:literal) => {
-        concat!("generate seven --device reference --quiet -o ", $rest)
-    };
+fn to(output_and_flags: &str) -> String {
+    format!("generate seven --device reference --quiet -o {output_and_flags}")
 }
 
 fn there(place: &Place) {
@@ -18,51 +16,110 @@ fn there(place: &Place) {
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case(to!("out.avi"), 2, "?"),
-        case(to!("out"), 2, "?"),
-        case(to!("''"), 2, "?"),
-        case(to!("nowhere/out.mp4"), 2, "?"),
-        case(to!("/proc/out.mp4"), 2, "?"),
-        with(there, to!("out.mp4"), 2, "?"),
-        with(there, to!("out.mp4/"), 2, "?"),
-        with(there, to!("out.mp4/x.mp4"), 2, "?"),
+        case(
+            &to("out.avi"),
+            2,
+            "ERROR out.avi: unknown extension .avi; write to .mp4, .gif, .apng, .y4m or a folder of PNG frames (out/ or out/frame-%04d.png), or one frame to .png, .jpg, .jpeg or .webp",
+        ),
+        case(
+            &to("out"),
+            2,
+            "ERROR out: no extension tells the format; write to .mp4, .gif, .apng, .y4m or a folder of PNG frames (out/ or out/frame-%04d.png), or one frame to .png, .jpg, .jpeg or .webp",
+        ),
+        case(
+            &to("''"),
+            2,
+            "error: a value is required for '--output <FILE>' but none was supplied\n\nFor more information, try '--help'.",
+        ),
+        case(
+            &to("nowhere/out.mp4"),
+            2,
+            "ERROR cannot write nowhere/out.mp4: the folder nowhere does not exist; create it first",
+        ),
+        case(
+            &to("/proc/out.mp4"),
+            2,
+            "ERROR cannot create a file in /proc: No such file or directory (os error 2)",
+        ),
+        with(
+            there,
+            &to("out.mp4"),
+            2,
+            "ERROR out.mp4 exists; pass --overwrite to replace it",
+        ),
+        with(
+            there,
+            &to("out.mp4/"),
+            2,
+            "ERROR out.mp4/ is a file, not a folder",
+        ),
+        with(
+            there,
+            &to("out.mp4/x.mp4"),
+            2,
+            "ERROR cannot write out.mp4/x.mp4: out.mp4 is a file, not a folder",
+        ),
         with(
             |place| fs::create_dir(place.path("out.mp4")).expect("a folder"),
-            to!("out.mp4"),
+            &to("out.mp4"),
             2,
-            "?",
+            "ERROR out.mp4 is a folder; give the name of a file",
         ),
         with(
             |place| {
                 std::os::unix::fs::symlink("nowhere", place.path("out.mp4")).expect("a link");
             },
-            to!("out.mp4"),
+            &to("out.mp4"),
             2,
-            "?",
+            "ERROR out.mp4 exists; pass --overwrite to replace it",
         ),
         with(
             |place| place.write("out/frame-0003.png", "mine"),
-            to!("out/frame-%04d.png"),
+            &to("out/frame-%04d.png"),
             2,
-            "?",
+            "ERROR out/frame-0003.png exists; pass --overwrite to replace it",
         ),
         with(
             |place| place.write("out-2.mp4", "mine"),
-            to!("out.mp4 --samples 3"),
+            &to("out.mp4 --samples 3"),
             2,
-            "?",
+            "ERROR out-2.mp4 exists; pass --overwrite to replace it",
         ),
-        case(to!("out.png"), 2, "?"),
-        case(to!("out.gif --fps 60"), 2, "?"),
-        case(to!("frame-%d-%d.png"), 2, "?"),
-        case(to!("out.mp4 --size 4096x64"), 2, "?"),
-        case(to!("out.mp4 --contact-sheet sheet.mp4"), 2, "?"),
-        case(to!("out.png --frames 1 --contact-sheet out.png"), 2, "?"),
+        case(
+            &to("out.png"),
+            2,
+            "ERROR out.png: the format holds one frame, not 17; write to out.mp4, out.apng or the folder out/",
+        ),
+        case(
+            &to("out.gif --fps 60"),
+            2,
+            "ERROR out.gif: viewers slow down a GIF of 60 frames per second; use at most 50, or .mp4",
+        ),
+        case(
+            &to("frame-%d-%d.png"),
+            2,
+            "ERROR frame-%d-%d.png: expected one frame number such as %04d in the name, as in frame-%04d.png",
+        ),
+        case(
+            &to("out.mp4 --size 4096x64"),
+            2,
+            "ERROR out.mp4: frames of 64x4096 are too large for MP4, which holds at most 3840x2160 or 2160x3840; write to .y4m or a folder of PNG frames",
+        ),
+        case(
+            &to("out.mp4 --contact-sheet sheet.mp4"),
+            2,
+            "ERROR sheet.mp4: write an image to .png, .jpg, .jpeg or .webp",
+        ),
+        case(
+            &to("out.png --frames 1 --contact-sheet out.png"),
+            2,
+            "ERROR out.png would be written twice; give every output its own name",
+        ),
         with(
             |place| place.write("out.json", "{}"),
-            to!("out.mp4 --json"),
+            &to("out.mp4 --json"),
             2,
-            "?",
+            "ERROR out.json exists; pass --overwrite to replace it",
         ),
     ]
 }

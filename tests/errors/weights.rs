@@ -55,15 +55,25 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer: has no weight file; looked for diffusion_pytorch_model.safetensors, diffusion_pytorch_model.safetensors.index.json, model.safetensors, model.safetensors.index.json, diffusion_pytorch_model.bin, diffusion_pytorch_model.bin.index.json, pytorch_model.bin, pytorch_model.bin.index.json, and for a single *.safetensors, *.bin, *.pt, *.pth or *.ckpt; the directory has config.json",
         ),
-        with(|place| replaced(place, ""), RUN, 2, "?"),
-        with(|place| replaced(place, "junk"), RUN, 2, "?"),
+        with(
+            |place| replaced(place, ""),
+            RUN,
+            2,
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: is empty; download it again",
+        ),
+        with(
+            |place| replaced(place, "junk"),
+            RUN,
+            2,
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: is only 4 bytes long, so it is no safetensors file; download it again",
+        ),
         with(
             |place| replaced(place, "junk that is longer than a header"),
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: is neither a safetensors file nor a PyTorch zip checkpoint",
         ),
         with(
             |place| {
@@ -74,7 +84,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: is a Git LFS pointer, not the weights; get them with `git lfs pull`, or download the file itself",
         ),
         with(
             |place| {
@@ -84,7 +94,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: transformer_blocks.3.ff.net.0.proj.weight: it lies at bytes 4922176 to 5217088, and the file has 5121600; the file is cut off, download it again",
         ),
         with(
             |place| {
@@ -98,7 +108,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: x: 2 elements of type F32 do not fill its 4 bytes",
         ),
         with(
             |place| {
@@ -112,7 +122,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors: x: its shape [4000000000, 4000000000, 4000000000] is larger than any memory",
         ),
         with(
             |place| {
@@ -126,7 +136,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors.index.json: 2 of 2 shards are missing: one.safetensors, two.safetensors; download them again",
         ),
         with(
             |place| {
@@ -139,7 +149,7 @@ fn files() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.safetensors.index.json: a: its shard \"../../secret.safetensors\" is not a file below the index",
         ),
     ]
 }
@@ -150,20 +160,25 @@ fn pickles() -> Vec<Case> {
             |place| pickled(place, b"\x80\x02cposix\nsystem\nU\x02ls\x85R."),
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.bin: the pickle wants posix.system, which is not a tensor, container or number; nothing was executed; save only the state dict, or use safetensors",
         ),
         with(
             |place| pickled(place, b"\x80\x02c__builtin__\neval\nU\x011\x85R."),
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.bin: the pickle wants __builtin__.eval, which is not a tensor, container or number; nothing was executed; save only the state dict, or use safetensors",
         ),
-        with(|place| pickled(place, b"\x80\x02}"), RUN, 2, "?"),
+        with(
+            |place| pickled(place, b"\x80\x02}"),
+            RUN,
+            2,
+            "ERROR demo/transformer/diffusion_pytorch_model.bin: its pickle is damaged at byte 3: the pickle ends there",
+        ),
         with(
             |place| pickled(place, &[b"\x80\x02".as_slice(), &[b'('; 100_000]].concat()),
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/diffusion_pytorch_model.bin: its pickle is damaged at byte 100002: the pickle ends there",
         ),
         with(
             |place| {
@@ -176,7 +191,7 @@ fn pickles() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR demo/transformer/model.bin: is in PyTorch's format from before version 1.6, or a plain pickle; load it in Python and save it again with torch.save, or as safetensors",
         ),
     ]
 }
@@ -192,7 +207,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR transformer: 1 tensor does not fit: adaln_single.linear.bias: missing",
         ),
         with(
             |place| {
@@ -203,7 +218,7 @@ fn tensors() -> Vec<Case> {
             },
             "+ --model demo --frames 1 --steps 1 --strict",
             2,
-            "?",
+            "ERROR transformer: 2 tensors do not fit: adaln_single.linear.bias: missing; other: unexpected",
         ),
         with(
             |place| {
@@ -211,7 +226,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR transformer: 1 tensor does not fit: adaln_single.linear.bias: expected [1152], file has f16[2, 576] (diffusion_pytorch_model.safetensors)",
         ),
         with(
             |place| {
@@ -219,7 +234,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR transformer: 1 tensor does not fit: adaln_single.linear.bias: its element type I16 is not supported; f64, f32, f16, bf16, i64, i32, u8 and bool are",
         ),
         with(
             |place| {
@@ -228,7 +243,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             2,
-            "?",
+            "ERROR transformer: 21 tensors do not fit: transformer_blocks.8.attn1.to_k.bias: missing; transformer_blocks.8.attn1.to_k.weight: missing; transformer_blocks.8.attn1.to_out.0.bias: missing; transformer_blocks.8.attn1.to_out.0.weight: missing; transformer_blocks.8.attn1.to_q.bias: missing; transformer_blocks.8.attn1.to_q.weight: missing; transformer_blocks.8.attn1.to_v.bias: missing; transformer_blocks.8.attn1.to_v.weight: missing; transformer_blocks.8.attn2.to_k.bias: missing; transformer_blocks.8.attn2.to_k.weight: missing; transformer_blocks.8.attn2.to_out.0.bias: missing; transformer_blocks.8.attn2.to_out.0.weight: missing; transformer_blocks.8.attn2.to_q.bias: missing; transformer_blocks.8.attn2.to_q.weight: missing; transformer_blocks.8.attn2.to_v.bias: missing; transformer_blocks.8.attn2.to_v.weight: missing; transformer_blocks.8.ff.net.0.proj.bias: missing; transformer_blocks.8.ff.net.0.proj.weight: missing; transformer_blocks.8.ff.net.2.bias: missing; transformer_blocks.8.ff.net.2.weight: missing; transformer_blocks.8.scale_shift_table: missing",
         ),
         with(
             |place| {
@@ -240,7 +255,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             1,
-            "?",
+            "ERROR the prediction is not finite after step 1 of 1, computed in f32; use a lower guidance scale or another sampler, or download the weights again: they may be damaged",
         ),
         with(
             |place| {
@@ -253,7 +268,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             1,
-            "?",
+            "ERROR the text encoder gave values that are not finite, computed in f32; download the weights again: they may be damaged",
         ),
         with(
             |place| {
@@ -269,7 +284,7 @@ fn tensors() -> Vec<Case> {
             },
             RUN,
             1,
-            "?",
+            "ERROR frame 0 is not finite, decoded in f32; download the weights again: they may be damaged",
         ),
     ]
 }

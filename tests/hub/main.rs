@@ -297,7 +297,9 @@ fn a_hub_that_is_not_there_is_named_with_the_remedy() {
         ..HubConfig::default()
     })
     .unwrap();
-    let error = hub.fetch(&film(), &is_engine_file, &()).unwrap_err();
+    let error = hub
+        .fetch(&film(), &is_engine_file, &(), &Cancel::new())
+        .unwrap_err();
     let refused =
         std::io::Error::from_raw_os_error(if cfg!(target_os = "macos") { 61 } else { 111 });
     assert_eq!(
@@ -441,7 +443,7 @@ fn offline_the_cache_is_all_there_is() {
     let at_commit = RepoId::parse(&format!("acme/film@{COMMIT}")).unwrap();
     let pinned = Hub::new(config)
         .unwrap()
-        .fetch(&at_commit, &is_engine_file, &())
+        .fetch(&at_commit, &is_engine_file, &(), &Cancel::new())
         .unwrap();
     assert_eq!(pinned, online);
     assert!(hub.requests.lock().unwrap().is_empty());
@@ -483,7 +485,7 @@ fn child_with_an_environment() {
     if std::env::var_os("HUB_TEST_CHILD").is_some() {
         let snapshot = Hub::from_env()
             .unwrap()
-            .fetch(&film(), &is_engine_file, &())
+            .fetch(&film(), &is_engine_file, &(), &Cancel::new())
             .unwrap();
         println!("snapshot at {}", snapshot.dir.display());
     }

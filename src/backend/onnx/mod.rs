@@ -50,16 +50,18 @@ pub struct OnnxOptions {
     /// Threads for the work of one operation; as many as the process may use when not given. The
     /// first backend of the process decides.
     pub threads: Option<usize>,
-    /// Bytes that a program's converted weights may take on the host before they are converted each
-    /// time they are used instead of once; half of the available memory when not given.
-    pub resident_limit_bytes: Option<u64>,
+    /// Bytes of host memory that the weights of a program on `cpu` may take beside their files; half
+    /// of what is available when it is compiled, when not given. Within it, weights are copied into
+    /// the order that the kernels like best; else only those are that must be converted; else none,
+    /// and what must be converted is each time it is used.
+    pub weight_memory_bytes: Option<u64>,
 }
 
 /// ONNX Runtime on one device.
 pub struct OnnxBackend {
     engine: Arc<Engine>,
     info: DeviceInfo,
-    resident_limit: u64,
+    weight_memory_bytes: Option<u64>,
 }
 
 impl OnnxBackend {
@@ -88,9 +90,8 @@ impl OnnxBackend {
         let environment = environment::environment(device, library, threads)?;
         let engine = Arc::new(Engine::new(device, provider, environment));
         engine.check()?;
-        let available = available_memory();
         let memory_bytes = match provider {
-            Provider::Cpu => available,
+            Provider::Cpu => available_memory(),
             Provider::Cuda { .. } => None,
         };
         let description = match provider {
@@ -105,10 +106,7 @@ impl OnnxBackend {
                 memory_bytes,
                 peak_flops: None,
             },
-            resident_limit: options
-                .resident_limit_bytes
-                .or(available.map(|bytes| bytes / 2))
-                .unwrap_or(u64::MAX),
+            weight_memory_bytes: options.weight_memory_bytes,
         })
     }
 }
@@ -142,7 +140,9 @@ impl Backend for OnnxBackend {
         let weights = Arc::clone(&weights.0)
             .downcast::<OnnxWeights>()
             .expect("weights go to the backend that loaded them");
-        let program = OnnxProgram::compile(&self.engine, graph, &weights, self.resident_limit)?;
+        let half = || available_memory().map(|bytes| bytes / 2);
+        let weight_memory = self.weight_memory_bytes.or_else(half).unwrap_or(u64::MAX);
+        let program = OnnxProgram::compile(&self.engine, graph, &weights, weight_memory)?;
         Ok(Box::new(program))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ort::session::{NoSelectedOutputs, RunOptions};
 
-use super::lower::{gathered_only, lower};
+use super::lower::{Arrival, gathered_only, lower};
 use super::session::{Compiled, Engine, Place};
 use super::value::Value;
 use super::weights::{OnnxWeights, Slot};
@@ -16,7 +16,6 @@ use crate::backend::{DeviceTensor, Program, Watch};
 use crate::cancel::Cancel;
 use crate::graph::segment::{Segment, segments};
 use crate::graph::{Graph, NodeId, Op, Type, WeightDecl};
-use crate::tensor::DType;
 use crate::{Error, Result};
 
 /// How often a running segment looks whether it should stop.
@@ -47,57 +46,37 @@ struct Step {
 }
 
 impl OnnxProgram {
-    /// Prepares a graph. Weights that need converting are converted each time they are used when
-    /// all of them would take more than `resident_limit` bytes.
+    /// Prepares a graph whose weights may take `weight_memory` bytes of host memory beside their
+    /// files.
     pub(super) fn compile(
         engine: &Arc<Engine>,
         graph: &Graph,
         weights: &Arc<OnnxWeights>,
-        resident_limit: u64,
+        weight_memory: u64,
     ) -> Result<Self> {
         let parts = segments(graph);
-        let stored: Vec<Vec<DType>> = parts.iter().map(|p| stored(p, weights)).collect();
-        let converted: u64 = parts
-            .iter()
-            .zip(&stored)
-            .flat_map(|(part, stored)| part.graph.weights.iter().zip(stored))
-            .map(|(decl, &dtype)| weights.converted_bytes(&with_dtype(decl.clone(), dtype)))
-            .sum();
-        let streaming = engine.on_host() && converted > resident_limit;
-        tracing::debug!(
-            segments = parts.len(),
-            converted_bytes = converted,
-            streaming,
-            "weights"
-        );
-
-        let mut forms: Vec<(Graph, Vec<DType>)> = vec![];
-        let mut sessions = vec![];
+        let policy = policy(engine, &parts, weights, weight_memory);
+        tracing::debug!(segments = parts.len(), ?policy, "weights");
+        let mut sessions = Sessions::default();
         let mut steps = vec![];
-        for (part, stored) in parts.into_iter().zip(stored) {
-            let form = (part.form(), stored);
-            let session = match forms.iter().position(|known| *known == form) {
-                Some(known) => known,
-                None => {
-                    let lowered = lower(&part.graph, engine.provider, &form.1);
-                    let compiled = engine.compile(lowered);
-                    sessions.push(compiled.map_err(|e| engine.failed(&part.name, &e))?);
-                    forms.push(form.clone());
-                    sessions.len() - 1
-                }
-            };
-            let slots = part.graph.weights.into_iter().zip(&form.1);
+        for part in parts {
+            let arrivals = arrivals(&part, weights, policy);
+            let session = sessions.of(engine, weights, &part, &arrivals)?;
+            let slots = part.graph.weights.into_iter().zip(&arrivals);
             steps.push(Step {
                 name: part.name,
                 session,
                 weights: slots
-                    .map(|(decl, &dtype)| weights.slot(with_dtype(decl, dtype), engine, streaming))
+                    .filter(|(_, arrival)| !arrival.constant)
+                    .map(|(decl, arrival)| {
+                        let decl = WeightDecl {
+                            dtype: arrival.dtype,
+                            ..decl
+                        };
+                        weights.slot(decl, engine, policy == Policy::Streamed)
+                    })
                     .collect::<Result<_>>()?,
-                outputs: part
-                    .outputs
-                    .iter()
-                    .map(|&id| (id, graph.type_of(id)))
-                    .collect(),
+                outputs: typed(graph, part.outputs.into_iter()),
                 inputs: part.inputs,
                 dropped: vec![],
             });
@@ -106,12 +85,109 @@ impl OnnxProgram {
         Ok(Self {
             engine: Arc::clone(engine),
             weights: Arc::clone(weights),
-            sessions,
+            sessions: sessions.compiled,
             steps,
             inputs: typed(graph, graph.inputs.iter().map(|p| p.node)),
             outputs: typed(graph, graph.outputs.iter().map(|p| p.node)),
             fixed: fixed_outputs(engine, graph, weights)?,
         })
+    }
+}
+
+/// What becomes of a program's weights on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    /// Each session has its own as constants, laid out for its kernels: fastest, and a copy of all.
+    Packed,
+    /// The mapped files, and a copy of those that must be converted.
+    Resident,
+    /// The mapped files; what must be converted is converted each time it is used.
+    Streamed,
+}
+
+/// The first policy that keeps within `weight_memory` bytes.
+fn policy(engine: &Engine, parts: &[Segment], weights: &OnnxWeights, weight_memory: u64) -> Policy {
+    if !engine.on_host() {
+        return Policy::Resident;
+    }
+    let all = parts
+        .iter()
+        .flat_map(|part| {
+            part.graph
+                .weights
+                .iter()
+                .enumerate()
+                .map(move |w| (part, w))
+        })
+        .filter(|(part, (i, _))| !gathered_only(&part.graph, *i))
+        .map(|(_, (_, decl))| decl);
+    let (mut total, mut converted) = (0, 0);
+    for decl in all {
+        total += decl.size_bytes() as u64;
+        converted += weights.converted_bytes(decl);
+    }
+    match (total <= weight_memory, converted <= weight_memory) {
+        (true, _) => Policy::Packed,
+        (_, true) => Policy::Resident,
+        _ => Policy::Streamed,
+    }
+}
+
+/// How each weight of a segment comes. A table of which only some rows are read stays as it is in
+/// the file.
+fn arrivals(part: &Segment, weights: &OnnxWeights, policy: Policy) -> Vec<Arrival> {
+    let arrival = |(i, decl): (usize, &WeightDecl)| match gathered_only(&part.graph, i) {
+        true => Arrival {
+            dtype: weights.file_dtype(decl).unwrap_or(decl.dtype),
+            constant: false,
+        },
+        false => Arrival {
+            dtype: decl.dtype,
+            constant: policy == Policy::Packed,
+        },
+    };
+    part.graph.weights.iter().enumerate().map(arrival).collect()
+}
+
+/// The sessions of a program as they are made.
+#[derive(Default)]
+struct Sessions {
+    compiled: Vec<Compiled>,
+    /// Forms that a session serves whatever its weights are.
+    forms: Vec<(Graph, Vec<Arrival>, usize)>,
+}
+
+impl Sessions {
+    /// The session of a segment: one that is there, or a new one.
+    fn of(
+        &mut self,
+        engine: &Engine,
+        weights: &OnnxWeights,
+        part: &Segment,
+        arrivals: &[Arrival],
+    ) -> Result<usize> {
+        let shared = arrivals.iter().all(|arrival| !arrival.constant);
+        let form = part.form();
+        let known =
+            |(graph, by, _): &&(Graph, Vec<Arrival>, usize)| by == arrivals && *graph == form;
+        if let Some((_, _, session)) = self.forms.iter().filter(|_| shared).find(known) {
+            return Ok(*session);
+        }
+        let decls = part.graph.weights.iter().zip(arrivals).enumerate();
+        let constants = decls
+            .filter(|(_, (_, arrival))| arrival.constant)
+            .map(|(i, (decl, _))| Ok((i, weights.make(decl, engine)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let lowered = lower(&part.graph, engine.provider, arrivals);
+        let compiled = engine
+            .compile(lowered, &constants)
+            .map_err(|e| engine.failed(&part.name, &e))?;
+        let session = self.compiled.len();
+        self.compiled.push(compiled);
+        if shared {
+            self.forms.push((form, arrivals.to_vec(), session));
+        }
+        Ok(session)
     }
 }
 
@@ -210,16 +286,6 @@ fn while_watching<T>(
     })
 }
 
-/// The dtype in which each weight of a segment comes: that of the file for tables of which only some
-/// rows are read, else the graph's.
-fn stored(part: &Segment, weights: &OnnxWeights) -> Vec<DType> {
-    let dtype = |(i, decl)| match gathered_only(&part.graph, i) {
-        true => weights.file_dtype(decl).unwrap_or(decl.dtype),
-        false => decl.dtype,
-    };
-    part.graph.weights.iter().enumerate().map(dtype).collect()
-}
-
 /// Lets each value go after the last step that takes it.
 fn plan_drops(steps: &mut [Step], graph: &Graph) {
     let mut kept: Vec<NodeId> = graph.outputs.iter().map(|p| p.node).collect();
@@ -235,10 +301,6 @@ fn plan_drops(steps: &mut [Step], graph: &Graph) {
             }
         }
     }
-}
-
-fn with_dtype(decl: WeightDecl, dtype: DType) -> WeightDecl {
-    WeightDecl { dtype, ..decl }
 }
 
 fn typed(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Vec<(NodeId, Type)> {

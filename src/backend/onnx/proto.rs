@@ -1,7 +1,7 @@
 //! The parts of the ONNX file format that the lowering writes (`onnx.proto` of the ONNX project,
 //! IR version 10). Field numbers are the format; everything that is not written is left out.
 
-use crate::tensor::DType;
+use crate::tensor::{DType, HostTensor};
 
 /// A graph with the versions of the operator sets that it uses.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -120,13 +120,56 @@ impl AttributeProto {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TensorProto {
     #[prost(int64, repeated, packed = "false", tag = "1")]
-    pub(super) dims: Vec<i64>,
+    dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
-    pub(super) data_type: Option<i32>,
+    data_type: Option<i32>,
     #[prost(string, optional, tag = "8")]
-    pub(super) name: Option<String>,
+    name: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]
-    pub(super) raw_data: Option<Vec<u8>>,
+    raw_data: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<StringStringEntryProto>,
+    #[prost(int32, optional, tag = "14")]
+    data_location: Option<i32>,
+}
+
+impl TensorProto {
+    /// A tensor whose elements come beside the model.
+    pub(super) fn external(name: &str, dtype: DType, shape: &[usize]) -> Self {
+        Self {
+            external_data: vec![StringStringEntryProto {
+                key: Some("location".into()),
+                value: Some(name.to_owned()),
+            }],
+            data_location: Some(1),
+            ..Self::new(name, dtype, shape)
+        }
+    }
+
+    /// A tensor with its elements.
+    pub(super) fn of(name: &str, tensor: &HostTensor) -> Self {
+        Self {
+            raw_data: Some(tensor.as_bytes().to_vec()),
+            ..Self::new(name, tensor.dtype(), tensor.shape())
+        }
+    }
+
+    fn new(name: &str, dtype: DType, shape: &[usize]) -> Self {
+        Self {
+            dims: shape.iter().map(|&d| d as i64).collect(),
+            data_type: Some(data_type(dtype)),
+            name: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StringStringEntryProto {
+    #[prost(string, optional, tag = "1")]
+    key: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    value: Option<String>,
 }
 
 /// A named value with its type.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::environment::Environment;
 use ort::ep;
 use ort::memory::{AllocationDevice, MemoryInfo};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use prost::Message;
 
@@ -18,6 +18,9 @@ use crate::backend::Device;
 use crate::graph::Type;
 use crate::tensor::{DType, HostTensor};
 use crate::{Error, Result};
+
+/// The largest result of constants that is computed once and kept.
+const MAX_FOLDED_BYTES: &str = "67108864";
 
 /// What all programs of a device share.
 pub(super) struct Engine {
@@ -57,7 +60,7 @@ impl Engine {
     /// # Errors
     /// If it cannot, with its own reason.
     pub(super) fn check(&self) -> Result<()> {
-        let session = self.compile(identity(DType::F32, 1));
+        let session = self.compile(identity(DType::F32, 1), &[]);
         session.map(|_| ()).map_err(|e| Error::Unavailable {
             device: self.device.to_string(),
             what: format!("ONNX Runtime cannot use it: {e}"),
@@ -84,10 +87,23 @@ impl Engine {
             .map_err(|e| self.failed("a copy from the host", &e))
     }
 
-    /// Prepares a model. Its inputs are the segment's and then the weights.
-    pub(super) fn compile(&self, lowered: Lowered) -> ort::Result<Compiled> {
-        let session = self.session(&lowered.model.encode_to_vec())?;
-        let inputs = [lowered.inputs, lowered.weights].concat();
+    /// Prepares a model. `constants` are the weights that are no inputs, by their places; the inputs
+    /// are the segment's and then the other weights.
+    pub(super) fn compile(
+        &self,
+        lowered: Lowered,
+        constants: &[(usize, Arc<Value>)],
+    ) -> ort::Result<Compiled> {
+        let mut builder = self.builder()?;
+        for (weight, value) in constants {
+            let name = &lowered.weights[*weight];
+            builder = builder.with_external_initializer(name, Arc::clone(value.tensor()))?;
+        }
+        let session = builder.commit_from_memory(&lowered.model.encode_to_vec())?;
+        let is_input = |(i, _): &(usize, String)| constants.iter().all(|(c, _)| c != i);
+        let weights = lowered.weights.into_iter().enumerate().filter(is_input);
+        let mut inputs = lowered.inputs;
+        inputs.extend(weights.map(|(_, name)| name));
         Ok(Compiled {
             session,
             inputs,
@@ -95,22 +111,22 @@ impl Engine {
         })
     }
 
-    fn session(&self, model: &[u8]) -> ort::Result<Session> {
+    fn builder(&self) -> ort::Result<SessionBuilder> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_memory_pattern(false)?
             .with_env_allocators()?
-            // Weights are inputs; what can be folded is small, or is large and better not kept.
+            // Parts of constant weights are folded; what is larger had better not be kept.
             .with_config_entry(
                 "optimization.constant_folding_max_output_size_in_bytes",
-                "1048576",
+                MAX_FOLDED_BYTES,
             )?;
-        builder = match self.provider {
+        match self.provider {
             Provider::Cpu => {
                 let cpu = |d: &ort::device::Device<'_>| {
                     d.ep().is_ok_and(|ep| ep == "CPUExecutionProvider")
                 };
-                builder.with_devices(self.environment.devices().filter(cpu), None)?
+                builder = builder.with_devices(self.environment.devices().filter(cpu), None)?;
             }
             Provider::Cuda { ordinal } => {
                 let cuda = ep::CUDA::default()
@@ -121,12 +137,15 @@ impl Engine {
                     .with_tf32(false)
                     .build()
                     .error_on_failure();
-                builder
+                builder = builder
                     .with_execution_providers([cuda])?
-                    .with_disable_cpu_fallback()?
+                    .with_disable_cpu_fallback()?;
             }
         };
-        builder.commit_from_memory(model)
+        if let Ok(prefix) = std::env::var("X_PROFILE") {
+            builder = builder.with_profiling(prefix)?;
+        }
+        Ok(builder)
     }
 
     /// The memory that results go to.
@@ -147,7 +166,7 @@ impl Engine {
         let compiled = match copies.entry((dtype, rank)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(self.compile(identity(dtype, rank))?)
+                vacant.insert(self.compile(identity(dtype, rank), &[])?)
             }
         };
         let types = [(dtype, value.shape().to_vec())];

@@ -14,7 +14,7 @@ use crate::tensor::{DType, HostTensor, numel};
 /// A tensor on the host or on a device. Nobody writes to it once it is made.
 pub(super) struct Value {
     // Before what keeps its memory, so that it goes first.
-    tensor: DynValue,
+    tensor: Arc<DynValue>,
     dtype: DType,
     shape: Vec<usize>,
     _keep: Option<Arc<dyn Any + Send + Sync>>,
@@ -24,7 +24,7 @@ impl Value {
     /// What a session made.
     pub(super) fn made(tensor: DynValue, dtype: DType, shape: Vec<usize>) -> Self {
         Self {
-            tensor,
+            tensor: Arc::new(tensor),
             dtype,
             shape,
             _keep: None,
@@ -71,7 +71,7 @@ impl Value {
         // SAFETY: the pointer was made just now and is owned by nobody else.
         let tensor = unsafe { DynValue::from_ptr(made, Some(&Allocator::default())) };
         Ok(Self {
-            tensor,
+            tensor: Arc::new(tensor),
             dtype,
             shape,
             _keep: Some(keep),
@@ -87,7 +87,7 @@ impl Value {
     }
 
     /// The tensor as sessions take it.
-    pub(super) fn tensor(&self) -> &DynValue {
+    pub(super) fn tensor(&self) -> &Arc<DynValue> {
         &self.tensor
     }
 

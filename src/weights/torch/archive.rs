@@ -49,7 +49,7 @@ impl Archive {
             );
         }
         if let Some(record) = archive.find("byteorder") {
-            let order = bytes(&mut reader, record.usable()?, "byteorder", 16)?;
+            let order = bytes(&mut reader, usable(record, "byteorder")?, "byteorder", 16)?;
             if order != b"little" {
                 return Err(format!(
                     "its byte order is {:?}; only little-endian checkpoints are read",
@@ -60,14 +60,20 @@ impl Archive {
         let Some(record) = archive.find("data.pkl") else {
             return Err("is a zip archive without a PyTorch data.pkl".into());
         };
-        let pickle = bytes(&mut reader, record.usable()?, "data.pkl", MAX_PICKLE_BYTES)?;
+        let pickle = bytes(
+            &mut reader,
+            usable(record, "data.pkl")?,
+            "data.pkl",
+            MAX_PICKLE_BYTES,
+        )?;
         Ok((archive, pickle))
     }
 
     /// The place of a storage.
     pub(super) fn storage(&self, key: &str) -> Result<Range<usize>, String> {
-        match self.find(&format!("data/{key}")) {
-            Some(record) => record.usable(),
+        let name = format!("data/{key}");
+        match self.find(&name) {
+            Some(record) => usable(record, &name),
             None => Err(format!("its storage {key:?} is not in the file")),
         }
     }
@@ -77,14 +83,13 @@ impl Archive {
     }
 }
 
-impl Record {
-    fn usable(&self) -> Result<Range<usize>, String> {
-        match self.problem {
-            None => Ok(self.place.clone()),
-            Some(problem) => Err(format!(
-                "is a zip archive with {problem} records; save it again with torch.save"
-            )),
-        }
+/// The place of a record, if it can be used where it lies.
+fn usable(record: &Record, name: &str) -> Result<Range<usize>, String> {
+    match record.problem {
+        None => Ok(record.place.clone()),
+        Some(problem) => Err(format!(
+            "its record {name} is {problem}; save it again with torch.save"
+        )),
     }
 }
 

@@ -3,54 +3,54 @@
 
 use crate::tensor::DType;
 
-/// Element type of a PyTorch storage or tensor.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Element {
-    /// PyTorch's name of the type: `float32`.
-    pub(super) name: &'static str,
-    /// PyTorch's name of the storage class without `Storage`, where there is one: `Float`.
-    storage: &'static str,
-    /// The type here, if it is supported.
-    pub(super) dtype: Option<DType>,
-    /// Bytes per element.
-    pub(super) size: usize,
-}
+/// Element type of a PyTorch storage or tensor. One byte, because values are many.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element(u8);
 
-const fn element(
-    name: &'static str,
-    storage: &'static str,
-    dtype: Option<DType>,
-    size: usize,
-) -> Element {
-    Element {
-        name,
-        storage,
-        dtype,
-        size,
+/// PyTorch's name of the type, its name of the storage class without `Storage` (empty where there
+/// is none), the type here if it is supported, and bytes per element.
+static ELEMENTS: [(&str, &str, Option<DType>, usize); 19] = [
+    ("float64", "Double", Some(DType::F64), 8),
+    ("float32", "Float", Some(DType::F32), 4),
+    ("float16", "Half", Some(DType::F16), 2),
+    ("bfloat16", "BFloat16", Some(DType::BF16), 2),
+    ("int64", "Long", Some(DType::I64), 8),
+    ("int32", "Int", Some(DType::I32), 4),
+    ("uint8", "Byte", Some(DType::U8), 1),
+    ("bool", "Bool", Some(DType::Bool), 1),
+    ("int8", "Char", None, 1),
+    ("int16", "Short", None, 2),
+    ("complex64", "ComplexFloat", None, 8),
+    ("complex128", "ComplexDouble", None, 16),
+    ("uint16", "", None, 2),
+    ("uint32", "", None, 4),
+    ("uint64", "", None, 8),
+    ("float8_e4m3fn", "", None, 1),
+    ("float8_e5m2", "", None, 1),
+    ("float8_e4m3fnuz", "", None, 1),
+    ("float8_e5m2fnuz", "", None, 1),
+];
+
+impl Element {
+    /// PyTorch's name of the type: `float32`.
+    pub(super) fn name(self) -> &'static str {
+        ELEMENTS[usize::from(self.0)].0
+    }
+
+    /// The type here, if it is supported.
+    pub(super) fn dtype(self) -> Option<DType> {
+        ELEMENTS[usize::from(self.0)].2
+    }
+
+    /// Bytes per element.
+    pub(super) fn size(self) -> usize {
+        ELEMENTS[usize::from(self.0)].3
+    }
+
+    fn find(fits: impl Fn(&(&str, &str, Option<DType>, usize)) -> bool) -> Option<Self> {
+        ELEMENTS.iter().position(fits).map(|at| Self(at as u8))
     }
 }
-
-static ELEMENTS: [Element; 19] = [
-    element("float64", "Double", Some(DType::F64), 8),
-    element("float32", "Float", Some(DType::F32), 4),
-    element("float16", "Half", Some(DType::F16), 2),
-    element("bfloat16", "BFloat16", Some(DType::BF16), 2),
-    element("int64", "Long", Some(DType::I64), 8),
-    element("int32", "Int", Some(DType::I32), 4),
-    element("uint8", "Byte", Some(DType::U8), 1),
-    element("bool", "Bool", Some(DType::Bool), 1),
-    element("int8", "Char", None, 1),
-    element("int16", "Short", None, 2),
-    element("complex64", "ComplexFloat", None, 8),
-    element("complex128", "ComplexDouble", None, 16),
-    element("uint16", "", None, 2),
-    element("uint32", "", None, 4),
-    element("uint64", "", None, 8),
-    element("float8_e4m3fn", "", None, 1),
-    element("float8_e5m2", "", None, 1),
-    element("float8_e4m3fnuz", "", None, 1),
-    element("float8_e5m2fnuz", "", None, 1),
-];
 
 /// What a name in a pickle stands for.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +66,9 @@ pub(super) enum Global {
     /// Called with a sequence, that sequence.
     Size,
     /// A storage class; `None` is bytes without a type.
-    Storage(Option<&'static Element>),
+    Storage(Option<Element>),
     /// An element type.
-    Element(&'static Element),
+    Element(Element),
     /// Something without tensors (a device, a set, an argument list): called or not, a value that
     /// is not looked at.
     Inert,
@@ -86,16 +86,17 @@ pub(super) fn global(module: &str, name: &str) -> Option<Global> {
         ("torch", "Size") => Global::Size,
         ("torch.storage" | "torch", "UntypedStorage") => Global::Storage(None),
         ("torch", "device")
+        | ("collections", "Counter")
         | ("torch.serialization", "_get_layout")
         | ("__builtin__" | "builtins", "set" | "frozenset" | "complex" | "bytearray")
         | ("_codecs", "encode")
         | ("argparse", "Namespace") => Global::Inert,
         ("torch", _) => {
-            if let Some(element) = ELEMENTS.iter().find(|e| e.name == name) {
+            if let Some(element) = Element::find(|(dtype, ..)| *dtype == name) {
                 return Some(Global::Element(element));
             }
-            let storage = name.strip_suffix("Storage").filter(|s| !s.is_empty())?;
-            let element = ELEMENTS.iter().find(|e| e.storage == storage)?;
+            let class = name.strip_suffix("Storage").filter(|s| !s.is_empty())?;
+            let element = Element::find(|(_, storage, ..)| *storage == class)?;
             Global::Storage(Some(element))
         }
         _ => return None,

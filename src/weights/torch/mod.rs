@@ -7,6 +7,7 @@
 
 mod archive;
 mod globals;
+mod objects;
 mod pickle;
 mod state_dict;
 
@@ -15,7 +16,7 @@ use std::io::{Read, Seek};
 use super::OpenOptions;
 use super::entry::{FileContent, TensorEntry, Unsupported, checked_elements};
 use archive::Archive;
-use pickle::{Objects, TensorObject, Value};
+use objects::{Objects, TensorObject, Value};
 
 /// Reads names and places of the tensors of an archive that is `file_len` bytes long.
 pub(super) fn parse(
@@ -68,13 +69,18 @@ fn place(
     let storage = objects.storage(tensor.storage);
     let key = objects.text(storage.key);
     let record = archive.storage(key)?;
-    let item = tensor.element.size;
-    let storage_bytes = usize::try_from(storage.len)
+    let item = tensor.element.size();
+    let (storage_name, storage_item) = match storage.element {
+        Some(element) => (element.name(), element.size()),
+        None => ("uint8", 1),
+    };
+    let expected = usize::try_from(storage.len)
         .ok()
-        .and_then(|n| n.checked_mul(storage.element.map_or(1, |element| element.size)));
-    if storage_bytes != Some(record.len()) {
+        .and_then(|len| len.checked_mul(storage_item));
+    if expected != Some(record.len()) {
         return Err(format!(
-            "its storage {key} has {} bytes, and should have {} elements",
+            "its storage {key} has {} bytes, which are not {} elements of {storage_name}; the \
+             file is damaged, download it again",
             record.len(),
             storage.len
         ));
@@ -93,7 +99,7 @@ fn place(
             record.len() / item
         ));
     }
-    match tensor.element.dtype {
+    match tensor.element.dtype() {
         Some(dtype) => {
             let entry = TensorEntry {
                 dtype,
@@ -106,7 +112,7 @@ fn place(
         }
         None => {
             let tensor = Unsupported {
-                dtype: tensor.element.name.to_owned(),
+                dtype: tensor.element.name().to_owned(),
                 shape,
                 file: 0,
             };

@@ -1,99 +1,14 @@
 //! A machine for the pickles that `torch.save` writes. It makes tensors, containers and scalars;
 //! whatever else a pickle names is an error, and nothing is ever imported or called.
 //!
-//! Objects live in tables and refer to one another by number, so that a pickle whose containers
-//! hold themselves is harmless, and each instruction takes a bounded amount of memory. The
-//! instruction set is that of Python's `pickletools`, protocol 2 with the framing, short strings
+//! Each instruction takes a bounded amount of memory. The instruction set is that of Python's `pickletools`, protocol 2 with the framing, short strings
 //! and memo of protocols 4 and 5.
 
-use std::collections::HashMap;
-
 use super::globals::{Element, Global, global};
+use super::objects::{Objects, StorageObject, TensorObject, Text, Value};
 
 /// Instructions for some 200,000 tensors; bounds memory and time.
 const MAX_INSTRUCTIONS: usize = 8 << 20;
-
-/// A string: its place in the pickle.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
-    start: u32,
-    len: u32,
-}
-
-/// A value on the machine's stack or in a container.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Value {
-    /// A whole number of up to 64 bits.
-    Int(i64),
-    /// A string.
-    Text(Text),
-    /// A list or tuple, by number.
-    Sequence(u32),
-    /// A dict, by number.
-    Dict(u32),
-    /// A storage, by number.
-    Storage(u32),
-    /// A tensor, by number.
-    Tensor(u32),
-    /// A name that may be called.
-    Global(Global),
-    /// Anything that no tensor is made of: `None`, truth values, floats, bytes, sets.
-    Other,
-}
-
-/// A storage that a pickle names.
-#[derive(Debug)]
-pub(super) struct StorageObject {
-    pub(super) key: Text,
-    /// `None` where it is bytes without a type.
-    pub(super) element: Option<&'static Element>,
-    /// Number of elements.
-    pub(super) len: i64,
-}
-
-/// A tensor as a pickle describes it; nothing of it is checked yet.
-#[derive(Debug)]
-pub(super) struct TensorObject {
-    pub(super) storage: u32,
-    pub(super) element: &'static Element,
-    pub(super) offset: i64,
-    pub(super) shape: u32,
-    pub(super) strides: u32,
-}
-
-/// All objects of a pickle.
-pub(super) struct Objects<'a> {
-    pickle: &'a [u8],
-    sequences: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Value, Value)>>,
-    storages: Vec<StorageObject>,
-    tensors: Vec<TensorObject>,
-    /// What was saved.
-    pub(super) root: Value,
-}
-
-impl<'a> Objects<'a> {
-    pub(super) fn text(&self, text: Text) -> &'a str {
-        let bytes = &self.pickle[text.start as usize..][..text.len as usize];
-        std::str::from_utf8(bytes).expect("checked when the string was read")
-    }
-
-    pub(super) fn sequence(&self, sequence: u32) -> &[Value] {
-        &self.sequences[sequence as usize]
-    }
-
-    pub(super) fn dict(&self, dict: u32) -> &[(Value, Value)] {
-        &self.dicts[dict as usize]
-    }
-
-    pub(super) fn storage(&self, storage: u32) -> &StorageObject {
-        &self.storages[storage as usize]
-    }
-
-    pub(super) fn tensor(&self, tensor: u32) -> &TensorObject {
-        &self.tensors[tensor as usize]
-    }
-}
 
 /// Runs a pickle, which must be shorter than 4 GiB.
 pub(super) fn load(pickle: &[u8]) -> Result<Objects<'_>, String> {
@@ -101,7 +16,7 @@ pub(super) fn load(pickle: &[u8]) -> Result<Objects<'_>, String> {
         at: 0,
         stack: Vec::new(),
         marks: Vec::new(),
-        memo: HashMap::new(),
+        memo: Vec::new(),
         objects: Objects {
             pickle,
             sequences: Vec::new(),
@@ -151,7 +66,7 @@ struct Machine<'a> {
     stack: Vec<Value>,
     /// Heights of the stack at the open marks.
     marks: Vec<usize>,
-    memo: HashMap<u32, Value>,
+    memo: Vec<Value>,
     objects: Objects<'a>,
 }
 
@@ -237,10 +152,14 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.top_sequence()?.extend(items);
             }
-            b'}' => self.push_dict(Vec::new()),
+            b'}' => {
+                let dict = self.dict(Vec::new());
+                self.stack.push(dict);
+            }
             b'd' => {
                 let items = self.pop_to_mark()?;
-                self.push_dict(pairs(&items)?);
+                let dict = self.dict(pairs(&items)?);
+                self.stack.push(dict);
             }
             b's' => {
                 let items = self.pop_many(2)?;
@@ -281,8 +200,8 @@ impl<'a> Machine<'a> {
                 self.memoize(slot)?;
             }
             0x94 => {
-                let slot = u32::try_from(self.memo.len()).map_err(|_| "memo is full")?;
-                self.memoize(slot)?;
+                let top = self.peek()?;
+                self.memo.push(top);
             }
             b'h' => {
                 let slot = self.byte()?;
@@ -340,10 +259,7 @@ impl<'a> Machine<'a> {
     fn call(&mut self, function: Global, arguments: u32) -> Step<Value> {
         let arguments = self.objects.sequence(arguments);
         match (function, arguments) {
-            (Global::OrderedDict, []) => {
-                self.push_dict(Vec::new());
-                self.pop()
-            }
+            (Global::OrderedDict, []) => Ok(self.dict(Vec::new())),
             (
                 Global::RebuildTensor,
                 &[
@@ -373,16 +289,14 @@ impl<'a> Machine<'a> {
             (Global::RebuildParameter, &[tensor @ Value::Tensor(_), ..]) => Ok(tensor),
             (Global::Size, &[sizes @ Value::Sequence(_)]) => Ok(sizes),
             (Global::Inert, _) => Ok(Value::Other),
-            _ => Err(Problem::Damage(format!(
-                "{function:?} with arguments that torch.save does not write"
-            ))),
+            _ => Err("a call with arguments that torch.save does not write".into()),
         }
     }
 
     fn tensor(
         &mut self,
         storage: u32,
-        element: &'static Element,
+        element: Element,
         offset: i64,
         shape: u32,
         strides: u32,
@@ -438,10 +352,10 @@ impl<'a> Machine<'a> {
         self.stack.push(Value::Sequence(number));
     }
 
-    fn push_dict(&mut self, items: Vec<(Value, Value)>) {
+    fn dict(&mut self, items: Vec<(Value, Value)>) -> Value {
         let number = self.objects.dicts.len() as u32;
         self.objects.dicts.push(items);
-        self.stack.push(Value::Dict(number));
+        Value::Dict(number)
     }
 
     fn top_sequence(&mut self) -> Step<&mut Vec<Value>> {
@@ -462,14 +376,26 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Writers number their slots in order, so that a slot far away is never needed.
     fn memoize(&mut self, slot: u32) -> Step<()> {
         let top = self.peek()?;
-        self.memo.insert(slot, top);
+        let slot = slot as usize;
+        if slot == self.memo.len() {
+            self.memo.push(top);
+        } else {
+            *self
+                .memo
+                .get_mut(slot)
+                .ok_or("a memo slot is passed over")? = top;
+        }
         Ok(())
     }
 
     fn recall(&mut self, slot: u32) -> Step<()> {
-        let value = *self.memo.get(&slot).ok_or("an empty memo slot is read")?;
+        let value = *self
+            .memo
+            .get(slot as usize)
+            .ok_or("an empty memo slot is read")?;
         self.stack.push(value);
         Ok(())
     }
@@ -566,7 +492,7 @@ impl<'a> Machine<'a> {
 }
 
 fn pairs(items: &[Value]) -> Step<Vec<(Value, Value)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err("a key without a value".into());
     }
     Ok(items.chunks_exact(2).map(|p| (p[0], p[1])).collect())

@@ -2,10 +2,12 @@
 //!
 //! Every operation is written in the form that ONNX Runtime 1.31 runs fastest on the provider at
 //! hand; attention, normalisation and everything with spatial axes have files of their own. Shapes
-//! are concrete, so no node computes one. Weights are inputs of the model (`w0`, `w1`, ...) behind
-//! the segment's own (`i0`, ...): blocks that differ only in their weights run in one session.
+//! are concrete, so no node computes one. Weights (`w0`, `w1`, ...) are inputs of the model, so that
+//! blocks that differ in nothing else run in one session, or constants that come beside it, which
+//! ONNX Runtime lays out anew for its kernels; the caller says which.
 
 mod attention;
+mod causal;
 mod norm;
 mod spatial;
 
@@ -32,16 +34,24 @@ pub(super) struct Lowered {
     pub(super) model: ModelProto,
     /// Names of the segment's inputs, in order.
     pub(super) inputs: Vec<String>,
-    /// Names of its weights, in order.
+    /// Names of the weights, in order.
     pub(super) weights: Vec<String>,
     /// Names of its outputs, in order.
     pub(super) outputs: Vec<String>,
 }
 
-/// The model of a segment. `stored` says for each weight in which dtype it comes; it may differ from
-/// the declared one only where [`gathered_only`] holds.
-pub(super) fn lower(graph: &Graph, provider: Provider, stored: &[DType]) -> Lowered {
-    let mut lowering = Lowering::new(graph, provider, stored);
+/// How a weight of a segment comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// In which dtype; another than the declared one only where [`gathered_only`] holds.
+    pub(super) dtype: DType,
+    /// As a constant of the session and not as an input of each run.
+    pub(super) constant: bool,
+}
+
+/// The model of a segment whose weights come as `arrivals` say.
+pub(super) fn lower(graph: &Graph, provider: Provider, arrivals: &[Arrival]) -> Lowered {
+    let mut lowering = Lowering::new(graph, provider, arrivals);
     for id in graph.ids() {
         let name = lowering.value(id);
         lowering.names.push(name);
@@ -62,7 +72,7 @@ pub(super) fn gathered_only(graph: &Graph, weight: usize) -> bool {
 struct Lowering<'g> {
     graph: &'g Graph,
     provider: Provider,
-    stored: &'g [DType],
+    arrivals: &'g [Arrival],
     opset: i64,
     /// The scope of the node at hand, without the segment's own name.
     scope: String,
@@ -77,7 +87,7 @@ struct Lowering<'g> {
 }
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph, provider: Provider, stored: &'g [DType]) -> Self {
+    fn new(graph: &'g Graph, provider: Provider, arrivals: &'g [Arrival]) -> Self {
         let has = |f: &dyn Fn(&Op) -> bool| graph.nodes.iter().any(|node| f(&node.op));
         let by_length = has(&|op| {
             matches!(
@@ -96,7 +106,7 @@ impl<'g> Lowering<'g> {
         Self {
             graph,
             provider,
-            stored,
+            arrivals,
             opset,
             scope: String::new(),
             nodes: vec![],
@@ -128,7 +138,14 @@ impl<'g> Lowering<'g> {
         let mut weights = vec![];
         for (i, decl) in self.graph.weights.iter().enumerate() {
             let name = self.weights[i].take().unwrap_or_else(|| format!("w{i}"));
-            input.push(ValueInfoProto::tensor(&name, self.stored[i], &decl.shape));
+            let Arrival { dtype, constant } = self.arrivals[i];
+            match constant {
+                true => {
+                    let tensor = TensorProto::external(&name, dtype, &decl.shape);
+                    self.initializers.push(tensor);
+                }
+                false => input.push(ValueInfoProto::tensor(&name, dtype, &decl.shape)),
+            }
             weights.push(name);
         }
         let outputs: Vec<String> = self
@@ -227,7 +244,26 @@ impl<'g> Lowering<'g> {
                 };
                 self.conv(x, &inputs[1], bias, &conv)
             }
-            Op::CausalConv3d { .. } => self.causal_conv3d(node, &inputs),
+            Op::CausalConv3d {
+                stride,
+                padding,
+                bias,
+                cached,
+            } => {
+                let conv = causal::Causal {
+                    x: self.shape(node.inputs[0]),
+                    w: self.shape(node.inputs[1]),
+                    y: node.shape.clone(),
+                    stride: *stride,
+                    padding: *padding,
+                };
+                let optional = |there: bool, i: usize| there.then(|| inputs[i].as_str());
+                let (bias, cache) = (
+                    optional(*bias, 2),
+                    optional(*cached, 2 + usize::from(*bias)),
+                );
+                self.causal_conv3d(&conv, x, &inputs[1], bias, cache)
+            }
             Op::Attention { scale, mask } => self.attention(node, &inputs, *scale, *mask),
             Op::Rope { pairs } => self.rope(node, &inputs, *pairs),
             Op::LayerNorm { axis, eps, affine } => {
@@ -272,7 +308,7 @@ impl<'g> Lowering<'g> {
                     vec![AttributeProto::int("axis", 0)],
                 );
                 let stored = match graph.node(node.inputs[0]).op {
-                    Op::Weight(index) => self.stored[index],
+                    Op::Weight(index) => self.arrivals[index].dtype,
                     _ => node.dtype,
                 };
                 match stored == node.dtype {
@@ -444,12 +480,7 @@ impl<'g> Lowering<'g> {
 
     fn constant(&mut self, tensor: &HostTensor) -> String {
         let name = format!("c{}", self.initializers.len());
-        self.initializers.push(TensorProto {
-            dims: tensor.shape().iter().map(|&d| d as i64).collect(),
-            data_type: Some(data_type(tensor.dtype())),
-            name: Some(name.clone()),
-            raw_data: Some(tensor.as_bytes().to_vec()),
-        });
+        self.initializers.push(TensorProto::of(&name, tensor));
         name
     }
 

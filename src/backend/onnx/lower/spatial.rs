@@ -1,8 +1,8 @@
-//! Convolutions and enlargement.
+//! Convolutions and enlargement; [`super::causal`] has the causal ones.
 
 use super::super::proto::AttributeProto;
 use super::Lowering;
-use crate::graph::{Node, Op, ResizeMode};
+use crate::graph::{Node, ResizeMode};
 use crate::tensor::DType;
 
 /// Settings of a convolution, per spatial axis.
@@ -29,36 +29,6 @@ impl Lowering<'_> {
         ];
         let inputs: Vec<&str> = [Some(x), Some(w), bias].into_iter().flatten().collect();
         self.emit("Conv", &inputs, attributes)
-    }
-
-    pub(super) fn causal_conv3d(&mut self, node: &Node, inputs: &[String]) -> String {
-        let Op::CausalConv3d {
-            stride,
-            padding,
-            bias,
-            cached,
-        } = &node.op
-        else {
-            unreachable!("called for causal convolutions only");
-        };
-        let front = self.shape(node.inputs[1])[2] - 1;
-        let bias_name = bias.then(|| inputs[2].as_str());
-        let x = match (front, cached) {
-            (0, _) => inputs[0].clone(),
-            (_, true) => self.concat(&[&inputs[2 + usize::from(*bias)], &inputs[0]], 2),
-            (_, false) => {
-                let first = self.slice(&inputs[0], 2, 0, 1);
-                let mut parts = vec![first.as_str(); front];
-                parts.push(&inputs[0]);
-                self.concat(&parts, 2)
-            }
-        };
-        let form = ConvForm {
-            stride,
-            padding: &[(0, 0), padding[0], padding[1]],
-            groups: 1,
-        };
-        self.conv(&x, &inputs[1], bias_name, &form)
     }
 
     /// Enlargement of `[B, C, S..]`. Axes that stay as they are count as channels, because the

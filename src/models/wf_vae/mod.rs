@@ -12,15 +12,22 @@
 //! upsampling holds the last frame back until its neighbour is known, the wavelet branch that joins
 //! behind it waits for one frame as well, and every causal convolution keeps its last two input
 //! frames. The authors instead decode one latent frame more per chunk and throw its result away.
-//! These frames are [`Stream`]'s state.
+//! These frames are the state that goes from chunk to chunk.
+
+mod layers;
+mod wavelets;
 
 use serde::Deserialize;
 
 use super::config::{self, ModelConfig, require};
 use super::{Chunk, VideoAutoencoder};
+use layers::{GROUPS, Net, Stream, conv, conv2d, per_frame};
+use wavelets::{
+    haar_2d, haar_3d, haar_3d_constant, inverse_haar_2d, inverse_haar_3d, stack_filters,
+};
+
 use crate::graph::{Builder, Graph, Params, ResizeMode, Value};
-use crate::nn;
-use crate::tensor::{DType, HostTensor};
+use crate::tensor::DType;
 
 /// The autoencoder's config, under the names of the authors' constructor.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,7 +112,6 @@ impl ModelConfig for Config {
         for (key, count) in [
             ("encoder_num_resblocks", self.encoder_num_resblocks),
             ("decoder_num_resblocks", self.decoder_num_resblocks),
-            ("connect_res_layer_num", self.connect_res_layer_num),
         ] {
             require(
                 (1..=64).contains(&count),
@@ -190,15 +196,6 @@ impl ModelConfig for Config {
                 )?;
             }
         }
-        for (key, values) in [("scale", &self.scale), ("shift", &self.shift)] {
-            let default = values.len() == 8 && self.latent_dim < 8;
-            require(
-                values.len() == self.latent_dim || default,
-                key,
-                format!("{} values", values.len()),
-                &format!("it needs one per latent channel ({})", self.latent_dim),
-            )?;
-        }
         let zero = self.scale.iter().any(|s| *s == 0.0 || !s.is_finite());
         require(
             !zero,
@@ -242,36 +239,15 @@ impl VideoAutoencoder for Config {
     }
 
     fn decoder(&self, chunk: Chunk, height: usize, width: usize, compute: DType) -> Graph {
-        decoder(self, chunk, height, width, compute)
+        decoder(self, chunk, [1, height, width], compute)
     }
 }
 
-/// Groups of `groupnorm`.
-const GROUPS: usize = 32;
-
-/// Factor of the outermost wavelet transforms, which have no weights in checkpoints: the authors'
-/// rounding of `1 / (2 √2)`.
-const HAAR: f32 = 0.3536;
-
-/// Signs of the eight 2×2×2 Haar filters in the authors' order, by `t, h, w` of the tap.
-const SIGNS: [[f32; 8]; 8] = [
-    [1., 1., 1., 1., 1., 1., 1., 1.],
-    [1., -1., 1., -1., 1., -1., 1., -1.],
-    [1., 1., -1., -1., 1., 1., -1., -1.],
-    [1., -1., -1., 1., 1., -1., -1., 1.],
-    [1., 1., 1., 1., -1., -1., -1., -1.],
-    [1., -1., 1., -1., -1., 1., -1., 1.],
-    [1., 1., -1., -1., -1., -1., 1., 1.],
-    [1., -1., -1., 1., -1., 1., 1., -1.],
-];
-
-/// The encoder as a graph: `video [1, 3, T, H, W] f32` in [-1, 1], `T = 4 n + 1`, height and width
-/// multiples of 8 → `mean` and `logvar`, each `[1, latent, n + 1, H/8, W/8] f32`.
+/// The encoder as a graph: `video [B, 3, T, H, W] f32` in [-1, 1], `T = 4 n + 1`, height and width
+/// multiples of 8 → `mean` and `logvar`, each `[B, latent, n + 1, H/8, W/8] f32`.
 pub fn encoder(
     config: &Config,
-    frames: usize,
-    height: usize,
-    width: usize,
+    [batch, frames, height, width]: [usize; 4],
     compute: DType,
 ) -> Graph {
     let g = Builder::new(compute);
@@ -281,7 +257,7 @@ pub fn encoder(
         state: None,
     };
     let (base, flow) = (config.base_channels, config.encoder_energy_flow_hidden_size);
-    let video = g.input("video", DType::F32, [1, 3, frames, height, width]);
+    let video = g.input("video", DType::F32, [batch, 3, frames, height, width]);
 
     let (coefficients, l1, l2) = g.scope("wavelets", || {
         let filters = haar_3d_constant(&g);
@@ -343,14 +319,13 @@ pub fn encoder(
     g.finish([("mean", mean), ("logvar", logvar)])
 }
 
-/// The decoder for one chunk as a graph: `latent [1, latent, t, H/8, W/8] f32` and the state of the
-/// chunk before it → `video [1, 3, T, H, W] f32` (about [-1, 1], not clamped) and the state for the
+/// The decoder for one chunk as a graph: `latent [B, latent, t, H/8, W/8] f32` and the state of the
+/// chunk before it → `video [B, 3, T, H, W] f32` (about [-1, 1], not clamped) and the state for the
 /// next chunk. A chunk that is first has at least two frames unless it is also the last.
 pub fn decoder(
     config: &Config,
     chunk: Chunk,
-    height: usize,
-    width: usize,
+    [batch, height, width]: [usize; 3],
     compute: DType,
 ) -> Graph {
     let g = Builder::new(compute);
@@ -368,7 +343,7 @@ pub fn decoder(
     let latent = g.input(
         "latent",
         DType::F32,
-        [1, config.latent_dim, chunk.frames, height, width],
+        [batch, config.latent_dim, chunk.frames, height, width],
     );
 
     let h = g.scope("mid", || {
@@ -448,328 +423,10 @@ pub fn decoder(
     g.finish(outputs)
 }
 
-/// The state of a decoder that works in chunks: values go in from the chunk before and come out for
-/// the next one in the order in which the layers ask for them.
-struct Stream<'g> {
-    chunk: Chunk,
-    kept: Vec<Value<'g>>,
-    asked: usize,
-}
-
-/// Layers over the config's norm, and over the stream's state where there is one.
-struct Net<'a, 'g> {
-    config: &'a Config,
-    state: Option<&'a std::cell::RefCell<Stream<'g>>>,
-}
-
-impl<'g> Net<'_, 'g> {
-    /// Whether the video begins and whether it ends with what is worked on.
-    fn place(&self) -> (bool, bool) {
-        self.state.map_or((true, true), |state| {
-            (state.borrow().chunk.first, state.borrow().chunk.last)
-        })
-    }
-
-    /// What the chunk before kept here, of the shape of `like` with `frames` frames.
-    fn before(&self, like: Value<'g>, frames: usize) -> Option<Value<'g>> {
-        let state = self.state.filter(|_| !self.place().0)?;
-        let mut shape = like.shape();
-        shape[2] = frames;
-        let name = format!("state.{}", state.borrow().asked);
-        state.borrow_mut().asked += 1;
-        Some(like.builder().input(&name, like.dtype(), shape))
-    }
-
-    /// Keeps a value for the next chunk.
-    fn keep(&self, value: Value<'g>) {
-        if let (Some(state), (_, false)) = (self.state, self.place()) {
-            state.borrow_mut().kept.push(value);
-        }
-    }
-
-    /// `CausalConv3d` with a cubic kernel.
-    fn causal_conv(
-        &self,
-        p: &Params<'g>,
-        x: Value<'g>,
-        out: usize,
-        kernel: usize,
-        stride: [usize; 3],
-        padding: [(usize, usize); 2],
-    ) -> Value<'g> {
-        let p = p.at("conv");
-        let weight = p.weight("weight", &[out, x.dim(1), kernel, kernel, kernel]);
-        let bias = Some(p.weight("bias", &[out]));
-        let front = kernel - 1;
-        let cache = if front == 0 {
-            None
-        } else {
-            self.before(x, front)
-        };
-        if front > 0 {
-            let t = x.dim(2);
-            let tail = match cache {
-                _ if t >= front => x.slice(2, t - front, front),
-                Some(cache) => x.builder().concat(&[cache.slice(2, t, front - t), x], 2),
-                None => x
-                    .builder()
-                    .concat(&[vec![x.slice(2, 0, 1); front - t], vec![x]].concat(), 2),
-            };
-            self.keep(tail);
-        }
-        x.causal_conv3d(weight, bias, cache, stride, padding)
-    }
-
-    fn norm(&self, p: &Params<'g>, x: Value<'g>) -> Value<'g> {
-        let c = x.dim(1);
-        match self.config.norm_type.as_str() {
-            "layernorm" => {
-                let p = p.at("norm");
-                x.layer_norm(
-                    1,
-                    1e-6,
-                    Some((p.weight("weight", &[c]), p.weight("bias", &[c]))),
-                )
-            }
-            _ => x.group_norm(
-                GROUPS,
-                1e-6,
-                p.weight("weight", &[c]),
-                p.weight("bias", &[c]),
-            ),
-        }
-    }
-
-    /// `ResnetBlock3D`: two rounds of norm, SiLU and causal convolution beside a shortcut.
-    fn resblock(&self, p: &Params<'g>, x: Value<'g>, out: usize) -> Value<'g> {
-        let conv = |name: &str, h: Value<'g>| {
-            self.causal_conv(&p.at(name), h, out, 3, [1; 3], [(1, 1); 2])
-        };
-        let h = conv("conv1", self.norm(&p.at("norm1"), x).silu());
-        let h = conv("conv2", self.norm(&p.at("norm2"), h).silu());
-        match x.dim(1) == out {
-            true => x + h,
-            false => self.causal_conv(&p.at("nin_shortcut"), x, out, 1, [1; 3], [(0, 0); 2]) + h,
-        }
-    }
-
-    /// `ResnetBlock2D` per frame, with as many channels out as in.
-    fn resblock_2d(&self, p: &Params<'g>, x: Value<'g>) -> Value<'g> {
-        let c = x.dim(1);
-        per_frame(x, |x| {
-            let round = |n: usize, h: Value<'g>| {
-                let h = self.norm(&p.at(format!("norm{n}")), h).silu();
-                conv(
-                    &p.at(format!("conv{n}")),
-                    h,
-                    c,
-                    [3, 3],
-                    [1, 1],
-                    [(1, 1), (1, 1)],
-                )
-            };
-            x + round(2, round(1, x))
-        })
-    }
-
-    /// Residual block, attention within each frame, residual block.
-    fn mid(&self, p: &Params<'g>, x: Value<'g>, inner: usize, out: usize) -> Value<'g> {
-        let h = self.resblock(&p.at(0), x, inner);
-        match self.config.use_attention {
-            true => self.resblock(&p.at(2), self.attention(&p.at(1), h), out),
-            false => self.resblock(&p.at(1), h, out),
-        }
-    }
-
-    /// `AttnBlock3DFix`: one head over all pixels of a frame.
-    fn attention(&self, p: &Params<'g>, x: Value<'g>) -> Value<'g> {
-        let (b, c, t, h, w) = (x.dim(0), x.dim(1), x.dim(2), x.dim(3), x.dim(4));
-        let tokens = self
-            .norm(&p.at("norm"), x)
-            .permute([0, 2, 3, 4, 1])
-            .reshape([b * t, h * w, c]);
-        let pointwise = |name: &str, v: Value<'g>| {
-            let p = p.at(name).at("conv");
-            v.linear(
-                p.weight("weight", &[c, c, 1, 1, 1]).reshape([c, c]),
-                Some(p.weight("bias", &[c])),
-            )
-        };
-        let head = |name: &str| nn::split_heads(pointwise(name, tokens), 1);
-        let mixed = pointwise(
-            "proj_out",
-            nn::attend(head("q"), head("k"), head("v"), None),
-        );
-        x + mixed.reshape([b, t, h, w, c]).permute([0, 4, 1, 2, 3])
-    }
-
-    /// A wavelet branch: residual blocks, then coefficients.
-    fn connect(&self, p: &Params<'g>, x: Value<'g>, coefficients: usize) -> Value<'g> {
-        let n = self.config.connect_res_layer_num;
-        let h = (0..n).fold(x, |h, i| self.resblock(&p.at(i), h, x.dim(1)));
-        conv2d(&p.at(n), h, coefficients)
-    }
-
-    /// The frames that wait from the chunk before and all of these but the last, which waits for the
-    /// next chunk unless there is none.
-    fn hold_back_one_frame(&self, x: Value<'g>) -> Value<'g> {
-        let waiting = self.before(x, 1);
-        let all = x
-            .builder()
-            .concat(&[waiting.into_iter().collect(), vec![x]].concat(), 2);
-        if self.place().1 {
-            return all;
-        }
-        let t = all.dim(2);
-        self.keep(all.slice(2, t - 1, 1));
-        all.slice(2, 0, t - 1)
-    }
-
-    /// Time upsampling by two; the video's first frame stays single.
-    fn upsample_time(&self, x: Value<'g>) -> Value<'g> {
-        let (first, last) = self.place();
-        let g = x.builder();
-        let t = x.dim(2);
-        let single = first.then(|| x.slice(2, 0, 1));
-        if first && t == 1 {
-            return x;
-        }
-        let rest = if first { x.slice(2, 1, t - 1) } else { x };
-        if !self.config.linear_time() {
-            let doubled = interleave(rest, rest);
-            return g.concat(&[single.into_iter().collect(), vec![doubled]].concat(), 2);
-        }
-        let frames = match self.before(x, 1) {
-            Some(waiting) => g.concat(&[waiting, rest], 2),
-            None => rest,
-        };
-        let n = frames.dim(2);
-        self.keep(frames.slice(2, n - 1, 1));
-        let mut parts: Vec<Value<'g>> = single.into_iter().collect();
-        if first {
-            parts.push(frames.slice(2, 0, 1));
-        }
-        if n > 1 {
-            let (a, b) = (frames.slice(2, 0, n - 1), frames.slice(2, 1, n - 1));
-            parts.push(interleave(a * 0.75 + b * 0.25, a * 0.25 + b * 0.75));
-        }
-        if last {
-            parts.push(frames.slice(2, n - 1, 1));
-        }
-        g.concat(&parts, 2)
-    }
-}
-
-/// Frames of `a` and `b` in turn.
-fn interleave<'g>(a: Value<'g>, b: Value<'g>) -> Value<'g> {
-    let s = a.shape();
-    let column = |v: Value<'g>| v.reshape([s[0], s[1], s[2], 1, s[3] * s[4]]);
-    a.builder()
-        .concat(&[column(a), column(b)], 3)
-        .reshape([s[0], s[1], 2 * s[2], s[3], s[4]])
-}
-
-/// A two-dimensional layer over `[B, C, T, H, W]`, frame by frame.
-fn per_frame<'g>(x: Value<'g>, layer: impl FnOnce(Value<'g>) -> Value<'g>) -> Value<'g> {
-    let s = x.shape();
-    let frames = x
-        .permute([0, 2, 1, 3, 4])
-        .reshape([s[0] * s[2], s[1], s[3], s[4]]);
-    let y = layer(frames);
-    y.reshape([s[0], s[2], y.dim(1), y.dim(2), y.dim(3)])
-        .permute([0, 2, 1, 3, 4])
-}
-
-fn conv<'g>(
-    p: &Params<'g>,
-    x: Value<'g>,
-    out: usize,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    padding: [(usize, usize); 2],
-) -> Value<'g> {
-    let weight = p.weight("weight", &[out, x.dim(1), kernel[0], kernel[1]]);
-    x.conv(weight, Some(p.weight("bias", &[out])), &stride, &padding)
-}
-
-/// 3×3 convolution per frame of `[B, C, T, H, W]`.
-fn conv2d<'g>(p: &Params<'g>, x: Value<'g>, out: usize) -> Value<'g> {
-    per_frame(x, |x| conv(p, x, out, [3, 3], [1, 1], [(1, 1), (1, 1)]))
-}
-
 /// `coefficients` with `low` added to the first three channels.
 fn add_to_low_band<'g>(coefficients: Value<'g>, low: Value<'g>) -> Value<'g> {
     let rest = coefficients.slice(1, 3, coefficients.dim(1) - 3);
     coefficients
         .builder()
         .concat(&[coefficients.slice(1, 0, 3) + low, rest], 1)
-}
-
-/// The checkpoint's wavelet filters as `[filters, taps]`.
-fn stack_filters<'g, const N: usize>(
-    p: &Params<'g>,
-    names: [&str; N],
-    shape: &[usize],
-) -> Value<'g> {
-    let filters = names.map(|name| p.weight(name, shape).reshape([1, N]));
-    p.builder().concat(&filters, 0)
-}
-
-/// The three-dimensional Haar filters of the outermost transforms, `[filters, taps]`.
-fn haar_3d_constant(g: &Builder) -> Value<'_> {
-    g.constant(HostTensor::f32(
-        [8, 8],
-        SIGNS.iter().flatten().map(|sign| sign * HAAR).collect(),
-    ))
-    .cast(g.compute_dtype())
-}
-
-/// Causal Haar transform `[B, C, 2 n - 1, H, W]` → `[B, 8 C, n, H/2, W/2]`: the first frame is
-/// repeated in front, then every 2×2×2 block becomes eight coefficients, filter slowest.
-fn haar_3d<'g>(x: Value<'g>, filters: Value<'g>) -> Value<'g> {
-    let x = x.builder().concat(&[x.slice(2, 0, 1), x], 2);
-    let (b, c, t, h, w) = (x.dim(0), x.dim(1), x.dim(2) / 2, x.dim(3) / 2, x.dim(4) / 2);
-    x.reshape([b * c, t, 2, h, 2, w, 2])
-        .permute([0, 1, 3, 5, 2, 4, 6])
-        .reshape([b, c, t, h, w, 8])
-        .linear(filters, None)
-        .permute([0, 5, 1, 2, 3, 4])
-        .reshape([b, 8 * c, t, h, w])
-}
-
-/// Inverse of [`haar_3d`] by the same filters; the frame that was repeated in front is dropped where
-/// the video begins.
-fn inverse_haar_3d<'g>(x: Value<'g>, filters: Value<'g>, first: bool) -> Value<'g> {
-    let (b, c, t, h, w) = (x.dim(0), x.dim(1) / 8, x.dim(2), x.dim(3), x.dim(4));
-    let video = x
-        .reshape([b, 8, c, t, h, w])
-        .permute([0, 2, 3, 4, 5, 1])
-        .linear(filters.permute([1, 0]), None)
-        .reshape([b * c, t, h, w, 2, 2, 2])
-        .permute([0, 1, 4, 2, 5, 3, 6])
-        .reshape([b, c, 2 * t, 2 * h, 2 * w]);
-    let skipped = usize::from(first);
-    video.slice(2, skipped, 2 * t - skipped)
-}
-
-/// Haar transform of each frame, `[B, C, T, H, W]` → `[B, 4 C, T, H/2, W/2]`, filter slowest.
-fn haar_2d<'g>(x: Value<'g>, filters: Value<'g>) -> Value<'g> {
-    let (b, c, t, h, w) = (x.dim(0), x.dim(1), x.dim(2), x.dim(3) / 2, x.dim(4) / 2);
-    x.reshape([b, c, t, h, 2, w, 2])
-        .permute([0, 1, 2, 3, 5, 4, 6])
-        .reshape([b, c, t, h, w, 4])
-        .linear(filters, None)
-        .permute([0, 5, 1, 2, 3, 4])
-        .reshape([b, 4 * c, t, h, w])
-}
-
-/// Inverse of [`haar_2d`] by the same filters.
-fn inverse_haar_2d<'g>(x: Value<'g>, filters: Value<'g>) -> Value<'g> {
-    let (b, c, t, h, w) = (x.dim(0), x.dim(1) / 4, x.dim(2), x.dim(3), x.dim(4));
-    x.reshape([b, 4, c, t, h, w])
-        .permute([0, 2, 3, 4, 5, 1])
-        .linear(filters.permute([1, 0]), None)
-        .reshape([b, c, t, h, w, 2, 2])
-        .permute([0, 1, 2, 3, 5, 4, 6])
-        .reshape([b, c, t, 2 * h, 2 * w])
 }
