@@ -134,7 +134,7 @@ impl Component {
         if self.files.len() > 1 {
             row("shards", format!("{} files", self.files.len()));
         }
-        row("tensors", format!("{} tensors", self.tensors));
+        row("tensors", self.tensors.to_string());
         row("parameters", count_text(self.parameters as f64));
         for (dtype, parameters) in &self.dtypes {
             row("", format!("{} in {dtype}", count_text(*parameters as f64)));

@@ -179,9 +179,13 @@ fn print_graphs(
     let graphs = stage_graphs(settings, checkpoint, dtype);
     for part in graphs.iter().filter(|part| wanted.includes(part.stage)) {
         let times = if part.runs == 1 { "time" } else { "times" };
+        let graph = part.graph.to_string();
         print(&format!(
-            "# {}, {} {times}\n{}",
-            part.stage, part.runs, part.graph
+            "# {}, {} {times}
+{}",
+            part.stage,
+            part.runs,
+            graph.trim_end()
         ))?;
     }
     Ok(())
