@@ -201,20 +201,20 @@ impl ModelConfig for Config {
         ])?;
         let heads = self.num_heads;
         require(
-            self.hidden_size % heads == 0,
+            self.hidden_size.is_multiple_of(heads),
             "hidden_size",
             self.hidden_size,
             &format!("it must be a multiple of the {heads} heads"),
         )?;
         require(
-            self.hidden_size % 4 == 0,
+            self.hidden_size.is_multiple_of(4),
             "hidden_size",
             self.hidden_size,
             "the position table needs a multiple of 4",
         )?;
         let patch = self.patch_size;
         require(
-            self.input_size % patch == 0,
+            self.input_size.is_multiple_of(patch),
             "input_size",
             self.input_size,
             &format!("it must be a multiple of the patch {patch}"),

@@ -125,7 +125,7 @@ impl ModelConfig for Config {
             "at most 1048576 is supported",
         )?;
         require(
-            self.attention_head_dim % 6 == 0,
+            self.attention_head_dim.is_multiple_of(6),
             "attention_head_dim",
             self.attention_head_dim,
             "3-D rotary embedding needs a multiple of 6",

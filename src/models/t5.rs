@@ -74,7 +74,7 @@ impl ModelConfig for Config {
         ])?;
         let buckets = self.relative_attention_num_buckets;
         require(
-            (4..=65536).contains(&buckets) && buckets % 4 == 0,
+            (4..=65536).contains(&buckets) && buckets.is_multiple_of(4),
             "relative_attention_num_buckets",
             buckets,
             "it must be a multiple of 4 up to 65536",

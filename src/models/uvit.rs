@@ -84,20 +84,20 @@ impl ModelConfig for Config {
         ])?;
         let heads = self.num_heads;
         require(
-            self.embed_dim % heads == 0,
+            self.embed_dim.is_multiple_of(heads),
             "embed_dim",
             self.embed_dim,
             &format!("it must be a multiple of the {heads} heads"),
         )?;
         require(
-            self.embed_dim % 2 == 0,
+            self.embed_dim.is_multiple_of(2),
             "embed_dim",
             self.embed_dim,
             "the time token needs an even width",
         )?;
         let patch = self.patch_size;
         require(
-            self.img_size % patch == 0,
+            self.img_size.is_multiple_of(patch),
             "img_size",
             self.img_size,
             &format!("it must be a multiple of the patch {patch}"),

@@ -85,7 +85,7 @@ impl Settings {
         let frames = request.frames.unwrap_or(defaults.frames);
         let height = request.height.unwrap_or(defaults.height);
         let width = request.width.unwrap_or(defaults.width);
-        if frames == 0 || (frames - 1) % ft != 0 {
+        if frames == 0 || !(frames - 1).is_multiple_of(ft) {
             let below = frames.saturating_sub(1) / ft * ft + 1;
             let nearest = if frames == 0 {
                 "1".into()
@@ -106,7 +106,7 @@ impl Settings {
             return Err(Error::request(what));
         }
         if let Some(multiple) = defaults.trained_multiple {
-            if height % multiple != 0 || width % multiple != 0 {
+            if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
                 tracing::warn!(
                     "the model was trained with sizes in multiples of {multiple}, not {height}x{width}"
                 );
@@ -193,7 +193,7 @@ impl Settings {
 }
 
 fn check_multiple(what: &str, size: usize, multiple: usize) -> Result<()> {
-    if size > 0 && size % multiple == 0 {
+    if size > 0 && size.is_multiple_of(multiple) {
         return Ok(());
     }
     let below = size / multiple * multiple;

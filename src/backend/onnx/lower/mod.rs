@@ -82,7 +82,7 @@ pub(super) fn gathered_only(graph: &Graph, weight: usize) -> bool {
     let is_weight = |id: &NodeId| graph.node(*id).op == Op::Weight(weight);
     graph.nodes.iter().all(|node| match node.op {
         Op::Gather => !is_weight(&node.inputs[1]),
-        _ => !node.inputs.iter().any(|id| is_weight(id)),
+        _ => !node.inputs.iter().any(is_weight),
     })
 }
 
