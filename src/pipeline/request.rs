@@ -108,12 +108,12 @@ impl Settings {
             );
             return Err(Error::request(what));
         }
-        if let Some(multiple) = defaults.trained_multiple {
-            if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
-                tracing::warn!(
-                    "the model was trained with sizes in multiples of {multiple}, not {height}x{width}"
-                );
-            }
+        if let Some(multiple) = defaults.trained_multiple
+            && (!height.is_multiple_of(multiple) || !width.is_multiple_of(multiple))
+        {
+            tracing::warn!(
+                "the model was trained with sizes in multiples of {multiple}, not {height}x{width}"
+            );
         }
         let scale = request.guidance_scale.unwrap_or(defaults.guidance_scale);
         if !scale.is_finite() || scale < 0.0 {
