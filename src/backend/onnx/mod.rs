@@ -1,8 +1,8 @@
 //! ONNX Runtime as a backend: `cpu` and `cuda:N`.
 //!
-//! A graph becomes one session per kind of segment ([`lower`], [`session`]); a program runs them one
-//! after the other over tensors that stay on the device ([`program`]). Weights are inputs of the
-//! sessions, on the host the mapped files themselves ([`weights`]). A provider that cannot be used is
+//! A graph becomes one session per kind of segment (`lower`, `session`); a program runs them one
+//! after the other over tensors that stay on the device (`program`). Weights are inputs of the
+//! sessions, on the host the mapped files themselves (`weights`). A provider that cannot be used is
 //! an error, never another provider.
 //!
 //! The library is opened at run time: [`library`] finds one on this machine, [`setup`] gets the

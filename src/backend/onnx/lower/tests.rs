@@ -8,6 +8,7 @@ use crate::backend::onnx::environment::environment;
 use crate::backend::onnx::library::{self, SearchEnv};
 use crate::backend::onnx::session::Engine;
 use crate::graph::{Builder, Mask, ResizeMode, RopePairs, Value};
+use crate::tensor::HostTensor;
 
 /// An engine on the CPU; `None`, said aloud, where there is no library.
 fn engine() -> Option<Engine> {
