@@ -171,7 +171,12 @@ fn vae() -> Vec<Case> {
             json!("bicubic"),
             "ERROR demo/vae/config.json: unsupported config: t_interpolation is bicubic; trilinear and nearest are supported",
         ),
-        key("vae/config.json", "connect_res_layer_num", json!(2), "ERROR vae: 20 tensors do not fit: decoder.connect_l1.1.conv1.conv.bias: missing; decoder.connect_l1.1.conv1.conv.weight: missing; decoder.connect_l1.1.conv2.conv.bias: missing; decoder.connect_l1.1.conv2.conv.weight: missing; decoder.connect_l1.1.norm1.norm.bias: missing; decoder.connect_l1.1.norm1.norm.weight: missing; decoder.connect_l1.1.norm2.norm.bias: missing; decoder.connect_l1.1.norm2.norm.weight: missing; decoder.connect_l1.2.bias: missing; decoder.connect_l1.2.weight: missing; decoder.connect_l2.1.conv1.conv.bias: missing; decoder.connect_l2.1.conv1.conv.weight: missing; decoder.connect_l2.1.conv2.conv.bias: missing; decoder.connect_l2.1.conv2.conv.weight: missing; decoder.connect_l2.1.norm1.norm.bias: missing; decoder.connect_l2.1.norm1.norm.weight: missing; decoder.connect_l2.1.norm2.norm.bias: missing; decoder.connect_l2.1.norm2.norm.weight: missing; decoder.connect_l2.2.bias: missing; decoder.connect_l2.2.weight: missing"),
+        key(
+            "vae/config.json",
+            "connect_res_layer_num",
+            json!(2),
+            "ERROR vae: 20 tensors do not fit: decoder.connect_l1.1.conv1.conv.bias: missing; decoder.connect_l1.1.conv1.conv.weight: missing; decoder.connect_l1.1.conv2.conv.bias: missing; decoder.connect_l1.1.conv2.conv.weight: missing; decoder.connect_l1.1.norm1.norm.bias: missing; decoder.connect_l1.1.norm1.norm.weight: missing; decoder.connect_l1.1.norm2.norm.bias: missing; decoder.connect_l1.1.norm2.norm.weight: missing; decoder.connect_l1.2.bias: missing; decoder.connect_l1.2.weight: missing; decoder.connect_l2.1.conv1.conv.bias: missing; decoder.connect_l2.1.conv1.conv.weight: missing; decoder.connect_l2.1.conv2.conv.bias: missing; decoder.connect_l2.1.conv2.conv.weight: missing; decoder.connect_l2.1.norm1.norm.bias: missing; decoder.connect_l2.1.norm1.norm.weight: missing; decoder.connect_l2.1.norm2.norm.bias: missing; decoder.connect_l2.1.norm2.norm.weight: missing; decoder.connect_l2.2.bias: missing; decoder.connect_l2.2.weight: missing",
+        ),
         key(
             "vae/config.json",
             "l1_downsample_wavelet",
