@@ -94,7 +94,7 @@ fn model_weights(dtype: DType) -> Arc<Weights> {
 #[test]
 fn weights_of_any_dtype_and_view_give_the_same_whether_packed_mapped_or_streamed() {
     let ids = [HostTensor::i64([5], vec![0, 8, 3, 3, 1])];
-    for dtype in [DType::F32, DType::F16] {
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
         let file = model_weights(dtype);
         let reference = Reference::new();
         let expected = run_once(

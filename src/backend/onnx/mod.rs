@@ -13,6 +13,7 @@ mod elf;
 mod environment;
 pub mod library;
 mod lower;
+mod memory;
 pub mod places;
 mod program;
 mod proto;
@@ -26,6 +27,7 @@ pub mod wheel;
 use std::path::Path;
 use std::sync::Arc;
 
+use memory::available_memory;
 use program::OnnxProgram;
 use session::{Engine, Place};
 use value::Value;
@@ -36,6 +38,9 @@ use crate::graph::Graph;
 use crate::tensor::{DType, HostTensor};
 use crate::weights::Weights;
 use crate::{Error, Result};
+
+/// Memory for weights where the system does not say how much there is.
+const DEFAULT_WEIGHT_MEMORY: u64 = 4 << 30;
 
 /// What runs the nodes of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +146,10 @@ impl Backend for OnnxBackend {
             .downcast::<OnnxWeights>()
             .expect("weights go to the backend that loaded them");
         let half = || available_memory().map(|bytes| bytes / 2);
-        let weight_memory = self.weight_memory_bytes.or_else(half).unwrap_or(u64::MAX);
+        let weight_memory = self
+            .weight_memory_bytes
+            .or_else(half)
+            .unwrap_or(DEFAULT_WEIGHT_MEMORY);
         let program = OnnxProgram::compile(&self.engine, graph, &weights, weight_memory)?;
         Ok(Box::new(program))
     }
@@ -174,12 +182,4 @@ fn value_of(tensor: DeviceTensor) -> Arc<Value> {
         .data
         .downcast::<Value>()
         .expect("tensors go to the backend that made them")
-}
-
-/// Bytes of memory that the system can give without swapping, where it says so.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
 }

@@ -7,7 +7,7 @@
 
 use super::super::proto::AttributeProto;
 use super::Lowering;
-use crate::graph::{Mask, Node, RopePairs};
+use crate::graph::{Mask, Node, NodeId, Op, RopePairs};
 use crate::tensor::{DType, HostTensor};
 
 /// Added to a score so that the key gets no weight in f32.
@@ -42,6 +42,10 @@ impl Lowering<'_> {
             value_head: v[3],
         };
         let [q, k, v] = [0, 1, 2].map(|i| inputs[i].as_str());
+        let mask = match mask {
+            Mask::KeyLengths if self.all_are(node.inputs[3], sizes.keys) => Mask::None,
+            mask => mask,
+        };
         let merged = match mask {
             Mask::None => self.multi_head([q, k, v], sizes, scale, None, false),
             Mask::Causal if sizes.queries == sizes.keys => {
@@ -51,7 +55,7 @@ impl Lowering<'_> {
                 let bias = self.causal_bias(sizes, node.dtype);
                 self.multi_head([q, k, v], sizes, scale, Some(&bias), false)
             }
-            Mask::KeyLengths if self.opset == super::OPSET_KEY_LENGTHS => {
+            Mask::KeyLengths if self.opset == super::OPSET_NEW => {
                 self.attention_by_length([q, k, v], sizes, scale, &inputs[3])
             }
             Mask::KeyLengths => {
@@ -65,6 +69,14 @@ impl Lowering<'_> {
             }
         };
         self.reshape(&merged, &node.shape)
+    }
+
+    /// Whether a value is known and the same number everywhere.
+    fn all_are(&self, id: NodeId, number: usize) -> bool {
+        match &self.graph.node(id).op {
+            Op::Constant(tensor) => tensor.as_i64().iter().all(|&n| n == number as i64),
+            _ => false,
+        }
     }
 
     /// `[B, L, N, K]`s → `[B, L, N · V]`.

@@ -18,15 +18,16 @@ use super::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     ValueInfoProto, data_type,
 };
-use crate::graph::{Binary, Graph, Mask, NodeId, Op, Reduce, Unary};
+use crate::graph::expand::expand;
+use crate::graph::{Binary, Graph, Node, NodeId, Op, Reduce, Unary};
 use crate::tensor::{DType, Data, HostTensor, numel};
 
 /// The newest file format version that ONNX Runtime 1.24 reads.
 const IR_VERSION: i64 = 10;
-/// The last operator set with `InstanceNormalization` on CUDA.
+/// The operator set where nothing newer is needed; the last one with `InstanceNormalization` on CUDA.
 pub(super) const OPSET: i64 = 21;
-/// The operator set with `Attention` for rows of several lengths.
-const OPSET_KEY_LENGTHS: i64 = 24;
+/// The operator set with bf16 for every operation and `Attention` for rows of several lengths.
+const OPSET_NEW: i64 = 24;
 
 /// A model with the names by which values go in and come out.
 pub(super) struct Lowered {
@@ -51,12 +52,29 @@ pub(super) struct Arrival {
 
 /// The model of a segment whose weights come as `arrivals` say.
 pub(super) fn lower(graph: &Graph, provider: Provider, arrivals: &[Arrival]) -> Lowered {
-    let mut lowering = Lowering::new(graph, provider, arrivals);
+    let opset = opset(graph, provider);
+    let no_kernel = opset == OPSET_NEW;
+    let graph = expand(graph, &|op| {
+        !(no_kernel && matches!(op, Op::GroupNorm { .. }))
+    });
+    let mut lowering = Lowering::new(&graph, provider, arrivals, opset);
     for id in graph.ids() {
         let name = lowering.value(id);
         lowering.names.push(name);
     }
     lowering.finish()
+}
+
+/// The operator set for a segment.
+fn opset(graph: &Graph, provider: Provider) -> i64 {
+    let grouped = |node: &Node| matches!(node.op, Op::GroupNorm { .. });
+    let has = |f: &dyn Fn(&Node) -> bool| graph.nodes.iter().any(f);
+    let keeps_group_norm = has(&grouped) && !has(&|node| node.dtype == DType::BF16);
+    match provider {
+        Provider::Cpu => OPSET,
+        Provider::Cuda { .. } if keeps_group_norm => OPSET,
+        Provider::Cuda { .. } => OPSET_NEW,
+    }
 }
 
 /// Whether a weight is used as a table whose rows are picked and as nothing else.
@@ -87,22 +105,7 @@ struct Lowering<'g> {
 }
 
 impl<'g> Lowering<'g> {
-    fn new(graph: &'g Graph, provider: Provider, arrivals: &'g [Arrival]) -> Self {
-        let has = |f: &dyn Fn(&Op) -> bool| graph.nodes.iter().any(|node| f(&node.op));
-        let by_length = has(&|op| {
-            matches!(
-                op,
-                Op::Attention {
-                    mask: Mask::KeyLengths,
-                    ..
-                }
-            )
-        });
-        let grouped = has(&|op| matches!(op, Op::GroupNorm { .. }));
-        let opset = match provider {
-            Provider::Cuda { .. } if by_length && !grouped => OPSET_KEY_LENGTHS,
-            _ => OPSET,
-        };
+    fn new(graph: &'g Graph, provider: Provider, arrivals: &'g [Arrival], opset: i64) -> Self {
         Self {
             graph,
             provider,
@@ -527,3 +530,6 @@ pub(super) fn model(graph: GraphProto, opset: i64) -> ModelProto {
         opset_import: vec![import("", opset), import("com.microsoft", 1)],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,15 +94,9 @@ impl Lowering<'_> {
         groups: usize,
         eps: f32,
     ) -> String {
-        let shape = &node.shape;
-        // CUDA has no bf16 kernel.
-        let dtype = match node.dtype {
-            DType::BF16 => DType::F32,
-            dtype => dtype,
-        };
+        let (dtype, shape) = (node.dtype, &node.shape);
         let inner = shape[1..].iter().product::<usize>() / groups;
-        let x = self.as_dtype(&inputs[0], node.dtype, dtype);
-        let x = self.reshape(&x, &[shape[0], groups, inner]);
+        let x = self.reshape(&inputs[0], &[shape[0], groups, inner]);
         let ones = self.filled(dtype, 1.0, &[groups]);
         let zeros = self.filled(dtype, 0.0, &[groups]);
         let attributes = vec![AttributeProto::float("epsilon", eps)];
@@ -115,7 +109,6 @@ impl Lowering<'_> {
             self.reshape(&w, &row)
         });
         let scaled = self.emit("Mul", &[&normed, &w], vec![]);
-        let shifted = self.emit("Add", &[&scaled, &b], vec![]);
-        self.as_dtype(&shifted, dtype, node.dtype)
+        self.emit("Add", &[&scaled, &b], vec![])
     }
 }
