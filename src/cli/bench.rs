@@ -1,7 +1,6 @@
 //! `ascendit bench`.
 
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use clap::Args;
@@ -25,9 +24,9 @@ pub(super) struct BenchArgs {
     device: DeviceArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// How often everything is loaded, compiled and timed.
-    #[arg(long, value_name = "N", default_value = "5")]
-    runs: NonZeroUsize,
+    /// How often everything is loaded, compiled and timed, 1 to 1000.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
     /// Print JSON in place of a table.
     #[arg(long)]
     json: bool,
@@ -195,7 +194,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, cancel: &Cancel) -> Result<
             seconds.push((stage, what, vec![]));
         }
     }
-    for run in 1..=args.runs.get() {
+    for run in 1..=args.runs {
         // A fresh pipeline has nothing loaded and nothing compiled.
         let checkpoint = args.checkpoint.open(global, cancel)?;
         let mut pipeline = TextToVideo::new(

@@ -20,8 +20,8 @@ pub(super) struct DevicesArgs {
     /// ONNX Runtime's library file (version 1.24 or later), for cpu and cuda.
     #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
-    /// Threads of the cpu device; all cores if absent.
-    #[arg(long, value_name = "N")]
+    /// Threads of the cpu device, 1 to 1024; all cores if absent.
+    #[arg(long, value_name = "N", value_parser = super::threads)]
     threads: Option<NonZeroUsize>,
     /// Print JSON in place of a table.
     #[arg(long)]

@@ -53,9 +53,9 @@ pub(super) struct GenerateArgs {
     /// Seed of the noise; the same seed and settings give the same video. Random if absent.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Videos per prompt, with seeds seed, seed+1, ...
-    #[arg(long, value_name = "N", default_value = "1")]
-    samples: std::num::NonZeroUsize,
+    /// Videos per prompt, 1 to 10000, with seeds seed, seed+1, ...
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    samples: u32,
     /// Use the model's own text around prompts (true or false). Default: the checkpoint's.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     template: Option<bool>,
@@ -302,7 +302,7 @@ fn items(args: &GenerateArgs) -> Result<Vec<Item>> {
         (None, None) => vec![],
     };
     let first = args.seed.unwrap_or_else(random_seed);
-    let samples = args.samples.get();
+    let samples = args.samples as usize;
     let count = prompts.len() * samples;
     let place = |path: &Path, i: usize| match count {
         1 => path.to_owned(),

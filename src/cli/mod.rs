@@ -23,6 +23,7 @@ mod signals;
 mod size;
 mod verify;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -106,9 +107,17 @@ pub(crate) struct DeviceArgs {
     /// beside the program, in the cache, in system paths and in Python packages.
     #[arg(long, value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
-    /// Threads of the cpu device; all cores if absent.
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
+    /// Threads of the cpu device, 1 to 1024; all cores if absent.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+/// A number of threads that no machine is too large for.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads: &NonZeroUsize| threads.get() <= 1024)
+        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -88,6 +88,13 @@ impl Settings {
         let frames = request.frames.unwrap_or(defaults.frames);
         let height = request.height.unwrap_or(defaults.height);
         let width = request.width.unwrap_or(defaults.width);
+        let limit = 1 << 15;
+        if height > limit || width > limit || frames > limit {
+            let what = format!(
+                "{frames} frames of {height}x{width} is out of range; the largest value is {limit}"
+            );
+            return Err(Error::request(what));
+        }
         if frames == 0 || !(frames - 1).is_multiple_of(ft) {
             let below = frames.saturating_sub(1) / ft * ft + 1;
             let nearest = if frames == 0 {
@@ -101,13 +108,6 @@ impl Settings {
         }
         check_multiple("height", height, fh * ph)?;
         check_multiple("width", width, fw * pw)?;
-        let limit = 1 << 15;
-        if height > limit || width > limit || frames > limit {
-            let what = format!(
-                "{frames} frames of {height}x{width} is out of range; the largest value is {limit}"
-            );
-            return Err(Error::request(what));
-        }
         if let Some(multiple) = defaults.trained_multiple
             && (!height.is_multiple_of(multiple) || !width.is_multiple_of(multiple))
         {
@@ -164,9 +164,10 @@ impl Settings {
             .or_else(|| defaults.negative_prompt.clone())
             .or_else(|| template.map(|template| template.negative))
             .unwrap_or_default();
+        let latent = [(frames - 1) / ft + 1, height / fh, width / fw];
         let decode_chunk = match request.decode_chunk.unwrap_or(DECODE_CHUNK) {
             0 => None,
-            chunk => Some(chunk),
+            chunk => Some(chunk.min(latent[0])),
         };
         let steps = request.steps.unwrap_or(defaults.steps);
         let sampler_config = request
@@ -193,7 +194,7 @@ impl Settings {
             seed: request.seed,
             sampler: sampler_config,
             text_tokens,
-            latent: [(frames - 1) / ft + 1, height / fh, width / fw],
+            latent,
             decode_chunk: decode_chunk.filter(|_| checkpoint.vae.model.streams()),
             denoiser_runs: walk.timesteps().len(),
         })

@@ -178,6 +178,19 @@ fn an_existing_file_is_replaced_when_asked_to() {
 }
 
 #[test]
+fn a_chunk_larger_than_the_video_is_the_whole_video() {
+    let place = demo();
+    for (name, chunk) in [("a.png", "0"), ("b.png", "18446744073709551615")] {
+        let ran = generate(
+            &place,
+            &format!("seven -o {name} --seed 7 -q --decode-chunk {chunk}"),
+        );
+        assert_ran(&ran, 0, &format!("{name}\n"), "");
+    }
+    assert_eq!(place.read("a.png"), place.read("b.png"));
+}
+
+#[test]
 fn messages_can_be_json() {
     let place = demo();
     let ran = generate(&place, "seven -o out.png --seed 7 --log-format json");

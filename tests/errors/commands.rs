@@ -132,7 +132,7 @@ fn others() -> Vec<Case> {
         case(
             "bench --runs 0",
             2,
-            "error: invalid value '0' for '--runs <N>': number would be zero for non-zero type\n\nFor more information, try '--help'.",
+            "error: invalid value '0' for '--runs <N>': 0 is not in 1..=1000\n\nFor more information, try '--help'.",
         ),
         case(
             "completions tcsh",

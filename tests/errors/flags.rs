@@ -80,6 +80,21 @@ pub(super) fn cases() -> Vec<Case> {
             "ERROR 40001 frames of 64x64 is out of range; the largest value is 32768",
         ),
         case(
+            "+ --frames 18446744073709551615",
+            2,
+            "ERROR 18446744073709551615 frames of 64x64 is out of range; the largest value is 32768",
+        ),
+        case(
+            "+ --size 18446744073709551615x64",
+            2,
+            "ERROR 17 frames of 18446744073709551615x64 is out of range; the largest value is 32768",
+        ),
+        case(
+            "+ --threads 2000",
+            2,
+            "error: invalid value '2000' for '--threads <N>': expected a number from 1 to 1024\n\nFor more information, try '--help'.",
+        ),
+        case(
             "+ --fps 0",
             2,
             "ERROR frames per second must be from 0.1 to 240, not 0",
@@ -142,12 +157,12 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "+ --samples 0",
             2,
-            "error: invalid value '0' for '--samples <N>': number would be zero for non-zero type\n\nFor more information, try '--help'.",
+            "error: invalid value '0' for '--samples <N>': 0 is not in 1..=10000\n\nFor more information, try '--help'.",
         ),
         case(
             "+ --threads 0",
             2,
-            "error: invalid value '0' for '--threads <N>': number would be zero for non-zero type\n\nFor more information, try '--help'.",
+            "error: invalid value '0' for '--threads <N>': expected a number from 1 to 1024\n\nFor more information, try '--help'.",
         ),
         case(
             "+ --dtype f8",
