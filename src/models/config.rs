@@ -82,3 +82,13 @@ pub(crate) fn sizes(pairs: &[(&str, usize)]) -> Result<(), String> {
         )
     })
 }
+
+/// A number of layers that a graph can be built for.
+pub(crate) fn layers(key: &str, count: usize) -> Result<(), String> {
+    require(
+        (1..=1024).contains(&count),
+        key,
+        count,
+        "it must be between 1 and 1024",
+    )
+}

@@ -188,13 +188,13 @@ impl Config {
 
 impl ModelConfig for Config {
     fn validate(&self) -> Result<(), String> {
+        config::layers("depth", self.depth)?;
         config::sizes(&[
             ("input_size", self.input_size),
             ("patch_size", self.patch_size),
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
             ("hidden_size", self.hidden_size),
-            ("depth", self.depth),
             ("num_heads", self.num_heads),
             ("mlp_ratio * hidden_size", self.mlp_hidden),
             ("num_classes", self.labels),

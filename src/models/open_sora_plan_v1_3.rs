@@ -106,12 +106,12 @@ impl Default for Config {
 
 impl ModelConfig for Config {
     fn validate(&self) -> Result<(), String> {
+        config::layers("num_layers", self.num_layers)?;
         config::sizes(&[
             ("num_attention_heads", self.num_attention_heads),
             ("attention_head_dim", self.attention_head_dim),
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels()),
-            ("num_layers", self.num_layers),
             ("patch_size", self.patch_size),
             ("caption_channels", self.caption_channels),
             ("sparse_n", self.sparse_n),

@@ -60,11 +60,11 @@ fn relu() -> String {
 
 impl ModelConfig for Config {
     fn validate(&self) -> Result<(), String> {
+        config::layers("num_layers", self.num_layers)?;
         config::sizes(&[
             ("d_model", self.d_model),
             ("d_kv", self.d_kv),
             ("d_ff", self.d_ff),
-            ("num_layers", self.num_layers),
             ("num_heads", self.num_heads),
             ("vocab_size", self.vocab_size),
             (

@@ -71,12 +71,12 @@ fn clip_tokens() -> usize {
 
 impl ModelConfig for Config {
     fn validate(&self) -> Result<(), String> {
+        config::layers("depth", self.depth)?;
         config::sizes(&[
             ("img_size", self.img_size),
             ("patch_size", self.patch_size),
             ("in_chans", self.in_chans),
             ("embed_dim", self.embed_dim),
-            ("depth", self.depth),
             ("num_heads", self.num_heads),
             ("mlp_ratio * embed_dim", self.mlp_hidden()),
             ("clip_dim", self.clip_dim.unwrap_or(1)),

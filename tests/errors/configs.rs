@@ -32,7 +32,7 @@ fn transformer() -> Vec<Case> {
             "transformer/config.json",
             "num_layers",
             json!(0),
-            "ERROR demo/transformer/config.json: unsupported config: num_layers is 0; it must be between 1 and 1048576",
+            "ERROR demo/transformer/config.json: unsupported config: num_layers is 0; it must be between 1 and 1024",
         ),
         key(
             "transformer/config.json",
@@ -222,7 +222,7 @@ fn text_encoder() -> Vec<Case> {
             "text_encoder/config.json",
             "num_layers",
             json!(0),
-            "ERROR demo/text_encoder/config.json: unsupported config: num_layers is 0; it must be between 1 and 1048576",
+            "ERROR demo/text_encoder/config.json: unsupported config: num_layers is 0; it must be between 1 and 1024",
         ),
         key(
             "text_encoder/config.json",

@@ -13,7 +13,6 @@ mod elf;
 mod environment;
 pub mod library;
 mod lower;
-mod memory;
 pub mod places;
 mod program;
 mod proto;
@@ -27,7 +26,6 @@ pub mod wheel;
 use std::path::Path;
 use std::sync::Arc;
 
-use memory::available_memory;
 use program::OnnxProgram;
 use session::{Engine, Place};
 use value::Value;
@@ -35,6 +33,7 @@ use weights::OnnxWeights;
 
 use super::{Backend, Device, DeviceInfo, DeviceKind, DeviceTensor, DeviceWeights, Program};
 use crate::graph::Graph;
+use crate::machine;
 use crate::tensor::{DType, HostTensor};
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -182,4 +181,9 @@ fn value_of(tensor: DeviceTensor) -> Arc<Value> {
         .data
         .downcast::<Value>()
         .expect("tensors go to the backend that made them")
+}
+
+/// Bytes of host memory that can be had now, where the system says so.
+fn available_memory() -> Option<u64> {
+    machine::memory()?.available_bytes
 }
