@@ -38,6 +38,13 @@ struct Call {
     height: usize,
     width: usize,
     max_sequence_length: usize,
+    /// Only 1: more are drawn from one generator there, from a seed each here.
+    #[serde(default = "one")]
+    num_samples_per_prompt: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Call {
@@ -117,6 +124,13 @@ pub fn run_pipeline(
         .map_err(|e| Error::file(&path, format!("does not describe generations: {e}")))?;
     let scheduler = pipeline.checkpoint().scheduler.clone();
     let run = |(name, call): (String, Call)| {
+        if call.num_samples_per_prompt != 1 {
+            let what = format!(
+                "{name}: num_samples_per_prompt is {}; only 1 is supported",
+                call.num_samples_per_prompt
+            );
+            return Err(Error::file(&path, what));
+        }
         let file = dir.join(format!("case-{name}.safetensors"));
         let expected = read_case(&file)?;
         let mut frames: Vec<u8> = vec![];
