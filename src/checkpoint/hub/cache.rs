@@ -134,8 +134,14 @@ impl RepoCache {
             let mut target: PathBuf = std::iter::repeat_n("..", depth).collect();
             target.push("blobs");
             target.push(blob.file_name().unwrap_or_default());
-            let _ = std::fs::remove_file(&link);
-            std::os::unix::fs::symlink(target, &link).map_err(Error::io("create", &link))?;
+            // Renamed into place: another process may be making the same snapshot.
+            let made = tempfile::Builder::new()
+                .prefix(".link-")
+                .make_in(dir, |path| std::os::unix::fs::symlink(&target, path))
+                .map_err(Error::io("create", &link))?;
+            made.into_temp_path()
+                .persist(&link)
+                .map_err(|e| Error::io("create", &link)(e.error))?;
         }
         if revision != commit {
             let path = self.reference(revision);
