@@ -313,31 +313,6 @@ pub fn sin_cos_2d(rows: usize, columns: usize, width: usize, scale: f64) -> Host
     HostTensor::f32([rows * columns, width], table)
 }
 
-/// [`linear`] computed in f32 whatever the compute dtype is, for modulation.
-pub fn linear_f32<'g>(p: &Params<'g>, x: Value<'g>, out: usize) -> Value<'g> {
-    let inner = x.dim(x.rank() - 1);
-    x.linear(
-        p.weight_f32("weight", &[out, inner]),
-        Some(p.weight_f32("bias", &[out])),
-    )
-}
-
-/// [`mlp`] computed in f32 whatever the compute dtype is, for timestep embeddings.
-pub fn mlp_f32<'g>(
-    p: &Params<'g>,
-    names: [&str; 2],
-    x: Value<'g>,
-    hidden: usize,
-    f: Unary,
-    out: usize,
-) -> Value<'g> {
-    linear_f32(
-        &p.at(names[1]),
-        linear_f32(&p.at(names[0]), x, hidden).unary(f),
-        out,
-    )
-}
-
 /// Self-attention of the vision transformers: `q`, `k`, `v` (with or without bias), `proj`.
 pub fn self_attention<'g>(p: &Params<'g>, x: Value<'g>, heads: usize, qkv_bias: bool) -> Value<'g> {
     let d = x.dim(2);

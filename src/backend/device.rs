@@ -99,8 +99,29 @@ pub struct DeviceInfo {
     pub description: String,
     /// Bytes of memory that can be had, where known.
     pub memory_bytes: Option<u64>,
-    /// Peak floating point operations per second in f32, where known.
-    pub peak_flops: Option<f64>,
+    /// Peak rates, where known.
+    pub peak: Option<Peak>,
+}
+
+/// Peak rates of a device as its maker states them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// Floating point operations per second of dense matrix products in f16 and bf16, sums in f32.
+    pub half_flops: f64,
+    /// The same in f32.
+    pub f32_flops: f64,
+    /// Bytes per second between the processor and its memory.
+    pub bytes_per_s: f64,
+}
+
+impl Peak {
+    /// Floating point operations per second with operands of a dtype.
+    pub fn flops(&self, dtype: DType) -> f64 {
+        match dtype {
+            DType::F16 | DType::BF16 => self.half_flops,
+            _ => self.f32_flops,
+        }
+    }
 }
 
 #[cfg(test)]

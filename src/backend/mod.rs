@@ -14,7 +14,7 @@ mod resident;
 use std::any::Any;
 use std::sync::Arc;
 
-pub use device::{Device, DeviceInfo, DeviceKind};
+pub use device::{Device, DeviceInfo, DeviceKind, Peak};
 pub use resident::{Stored, check_weights, materialize, materialize_rows, stored};
 
 use crate::cancel::Cancel;

@@ -10,7 +10,6 @@ use super::model::CheckpointArgs;
 use super::output::{count_text, print, print_json, table};
 use super::settings::SettingsArgs;
 use super::{DeviceArgs, Global};
-use crate::backend::DeviceInfo;
 use crate::cancel::Cancel;
 use crate::disk::size_text;
 use crate::pipeline::{Estimate, Event, Observer, Request, Settings, Stage, TextToVideo};
@@ -210,10 +209,11 @@ pub(super) fn run(args: &BenchArgs, global: &Global, cancel: &Cancel) -> Result<
         }
         tracing::info!("run {run} of {}", args.runs);
     }
+    let peak = backend.info().peak.map(|peak| peak.flops(dtype));
     let timings = seconds
         .into_iter()
         .filter_map(|(stage, what, seconds)| Timing::new(stage, what, seconds))
-        .map(|timing| with_flops(timing, &estimate, backend.info()))
+        .map(|timing| with_flops(timing, &estimate, peak))
         .collect();
     let report = Report {
         model: checkpoint.name.clone(),
@@ -225,7 +225,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, cancel: &Cancel) -> Result<
         frames: settings.frames,
         text_tokens: settings.text_tokens,
         guided: settings.guided(),
-        peak_flops_per_s: backend.info().peak_flops,
+        peak_flops_per_s: peak,
         peak_resident_bytes: machine::peak_resident_bytes(),
         timings,
     };
@@ -258,7 +258,7 @@ fn measure(
 }
 
 /// With the operations of one run: a prompt, a step, a whole decoding.
-fn with_flops(timing: Timing, estimate: &Estimate, info: &DeviceInfo) -> Timing {
+fn with_flops(timing: Timing, estimate: &Estimate, peak: Option<f64>) -> Timing {
     let stage = estimate.stages.iter().find(|s| s.stage == timing.stage);
     let flops = stage
         .filter(|_| timing.what == What::Run)
@@ -267,7 +267,7 @@ fn with_flops(timing: Timing, estimate: &Estimate, info: &DeviceInfo) -> Timing 
             _ => stage.flops / stage.runs.max(1) as u64,
         });
     let utilisation = flops
-        .zip(info.peak_flops)
+        .zip(peak)
         .map(|(flops, peak)| flops as f64 / timing.median_s / peak);
     Timing {
         flops,

@@ -134,7 +134,7 @@ mod tests {
             device: device.parse::<Device>().unwrap(),
             description: String::new(),
             memory_bytes: None,
-            peak_flops: None,
+            peak: None,
         }
     }
 

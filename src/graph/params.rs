@@ -73,6 +73,7 @@ pub struct Params<'g> {
     builder: &'g Builder,
     path: String,
     names: Option<Rc<Names>>,
+    dtype: DType,
 }
 
 impl<'g> Params<'g> {
@@ -82,6 +83,7 @@ impl<'g> Params<'g> {
             builder,
             path: String::new(),
             names: None,
+            dtype: builder.compute_dtype(),
         }
     }
 
@@ -91,6 +93,7 @@ impl<'g> Params<'g> {
             builder,
             path: String::new(),
             names: Some(names),
+            dtype: builder.compute_dtype(),
         }
     }
 
@@ -107,29 +110,28 @@ impl<'g> Params<'g> {
             format!("{}.{name}", self.path)
         };
         Self {
-            builder: self.builder,
             path,
-            names: self.names.clone(),
+            ..self.clone()
         }
     }
 
-    /// The weight `name` below this place, in the compute dtype.
-    pub fn weight(&self, name: &str, shape: &[usize]) -> Value<'g> {
-        self.declare(name, shape, &[], self.builder.compute_dtype())
+    /// This place, with weights in f32 whatever the compute dtype is: for modulation, timestep
+    /// embeddings and other parts that are computed in f32.
+    pub fn in_f32(&self) -> Self {
+        Self {
+            dtype: DType::F32,
+            ..self.clone()
+        }
     }
 
-    /// The weight `name` below this place, in f32 whatever the compute dtype is.
-    pub fn weight_f32(&self, name: &str, shape: &[usize]) -> Value<'g> {
-        self.declare(name, shape, &[], DType::F32)
+    /// The weight `name` below this place, in the compute dtype or, after [`Params::in_f32`], in f32.
+    pub fn weight(&self, name: &str, shape: &[usize]) -> Value<'g> {
+        self.weight_viewed(name, shape, &[])
     }
 
     /// A view of the weight `name`, whose own shape is `shape`; the view's elements are given back
     /// in that same shape.
     pub fn weight_viewed(&self, name: &str, shape: &[usize], steps: &[ViewStep]) -> Value<'g> {
-        self.declare(name, shape, steps, self.builder.compute_dtype())
-    }
-
-    fn declare(&self, name: &str, shape: &[usize], steps: &[ViewStep], dtype: DType) -> Value<'g> {
         let full = self.at(name).path;
         let mut located = match &self.names {
             Some(names) => names(&full, shape),
@@ -150,7 +152,7 @@ impl<'g> Params<'g> {
             file_shape,
             steps,
             shape: shape.to_vec(),
-            dtype,
+            dtype: self.dtype,
         })
     }
 }

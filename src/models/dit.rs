@@ -353,7 +353,7 @@ fn forward<'g>(
     g.scope("head", || {
         let p = p.at("final_layer");
         let d = config.hidden_size;
-        let modulation = nn::linear_f32(&p.at("adaLN_modulation").at(1), c.silu(), 2 * d);
+        let modulation = nn::linear(&p.at("adaLN_modulation").at(1).in_f32(), c.silu(), 2 * d);
         let [shift, scale] = nn::rows(modulation.reshape([x.dim(0), 2, d]));
         let (patch, out) = (config.patch_size, config.out_channels);
         let patches = nn::linear(
@@ -378,8 +378,8 @@ fn condition<'g>(config: &Config, p: &Params<'g>, t: Value<'g>, y: Value<'g>) ->
     } else {
         127.0
     };
-    let time = nn::mlp_f32(
-        &p.at("t_embedder").at("mlp"),
+    let time = nn::mlp(
+        &p.at("t_embedder").at("mlp").in_f32(),
         ["0", "2"],
         nn::timestep_embedding(t, 128, divisor),
         d,
@@ -389,14 +389,15 @@ fn condition<'g>(config: &Config, p: &Params<'g>, t: Value<'g>, y: Value<'g>) ->
     let labels = p
         .at("y_embedder")
         .at("embedding_table")
-        .weight_f32("weight", &[config.labels, d]);
+        .in_f32()
+        .weight("weight", &[config.labels, d]);
     time + labels.gather(y)
 }
 
 /// adaLN-Zero block (figure 3 of the paper).
 fn forward_block<'g>(config: &Config, p: &Params<'g>, x: Value<'g>, c: Value<'g>) -> Value<'g> {
     let (d, g) = (config.hidden_size, x.builder());
-    let modulation = nn::linear_f32(&p.at("adaLN_modulation").at(1), c.silu(), 6 * d);
+    let modulation = nn::linear(&p.at("adaLN_modulation").at(1).in_f32(), c.silu(), 6 * d);
     let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] =
         nn::rows(modulation.reshape([x.dim(0), 6, d]));
     let [gate_a, gate_m] = [gate_a, gate_m].map(|gate| gate.cast(x.dtype()));

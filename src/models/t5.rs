@@ -201,7 +201,8 @@ fn position_bias<'g>(config: &Config, p: &Params<'g>, tokens: usize) -> Value<'g
     let ids = p
         .builder()
         .constant(HostTensor::i64([tokens, tokens], ids.collect()));
-    p.weight_f32("weight", &[buckets, heads])
+    p.in_f32()
+        .weight("weight", &[buckets, heads])
         .gather(ids)
         .permute([2, 0, 1])
         .reshape([1, heads, tokens, tokens])

@@ -220,8 +220,8 @@ fn time_token<'g>(config: &Config, p: &Params<'g>, timesteps: Value<'g>) -> Valu
     let half = config.embed_dim / 2;
     let sinusoids = nn::timestep_embedding(timesteps, half, half as f32);
     match config.mlp_time_embed {
-        true => nn::mlp_f32(
-            &p.at("time_embed"),
+        true => nn::mlp(
+            &p.at("time_embed").in_f32(),
             ["0", "2"],
             sinusoids,
             4 * config.embed_dim,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ascendit::backend::onnx::card::Card;
 use ascendit::backend::onnx::cuda::CudaEnv;
 
 use super::compile;
@@ -86,4 +87,38 @@ fn what_cuda_lacks_is_listed_with_how_to_get_it() {
         )
     );
     assert!(report.preload().is_err());
+}
+
+/// A driver with one GPU.
+const ONE_GPU: &str = r#"
+static int ready;
+int cuInit(unsigned flags) { ready = flags == 0; return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = 7; return !ready || ordinal != 0; }
+int cuDeviceGetName(char *name, int size, int device) {
+    const char *text = "NVIDIA H100 80GB HBM3";
+    int i = 0;
+    for (; text[i] && i + 1 < size; i++) name[i] = text[i];
+    name[i] = 0;
+    return device != 7;
+}
+int cuDeviceTotalMem_v2(unsigned long *bytes, int device) { *bytes = 85029158912; return device != 7; }
+"#;
+
+#[test]
+fn a_gpu_is_known_by_its_name_and_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = root.path().join("libcuda.so.1");
+    compile(ONE_GPU, &driver);
+    let card = Card::ask(&driver, 0).expect("a GPU");
+    assert_eq!(card.name, "NVIDIA H100 80GB HBM3");
+    assert_eq!(card.memory_bytes, 85_029_158_912);
+    assert_eq!(card.peak().expect("a peak").bytes_per_s, 3.352e12);
+    assert_eq!(Card::ask(&driver, 1), None);
+    assert_eq!(Card::ask(Path::new("/nowhere/libcuda.so.1"), 0), None);
+
+    compile(
+        "int cuInit(unsigned flags) { return 100; }",
+        &driver.with_extension("2"),
+    );
+    assert_eq!(Card::ask(&driver.with_extension("2"), 0), None);
 }

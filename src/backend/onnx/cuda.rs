@@ -18,7 +18,7 @@ use super::{elf, library::root, places};
 use crate::{Error, Result};
 
 /// The library through which programs talk to NVIDIA's driver.
-const DRIVER: &str = "libcuda.so.1";
+pub(super) const DRIVER: &str = "libcuda.so.1";
 
 /// How to get the driver.
 const DRIVER_REMEDY: &str = "install NVIDIA's driver, R580 or newer";

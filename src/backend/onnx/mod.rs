@@ -6,8 +6,10 @@
 //! an error, never another provider.
 //!
 //! The library is opened at run time: [`library`] finds one on this machine, [`setup`] gets the
-//! official one where there is none, and [`cuda`] looks for what its CUDA provider needs.
+//! official one where there is none, [`cuda`] looks for what its CUDA provider needs, and
+//! [`card`] knows the GPU itself.
 
+pub mod card;
 pub mod cuda;
 mod elf;
 mod environment;
@@ -26,6 +28,7 @@ pub mod wheel;
 use std::path::Path;
 use std::sync::Arc;
 
+use card::Card;
 use program::OnnxProgram;
 use session::{Engine, Place};
 use value::Value;
@@ -94,13 +97,20 @@ impl OnnxBackend {
         let environment = environment::environment(device, library, threads)?;
         let engine = Arc::new(Engine::new(device, provider, environment));
         engine.check()?;
-        let memory_bytes = match provider {
-            Provider::Cpu => available_memory(),
-            Provider::Cuda { .. } => None,
-        };
-        let description = match provider {
-            Provider::Cpu => format!("ONNX Runtime, {threads} threads"),
-            Provider::Cuda { .. } => "ONNX Runtime, CUDA".to_owned(),
+        let (description, memory_bytes, peak) = match provider {
+            Provider::Cpu => (
+                format!("ONNX Runtime, {threads} threads"),
+                available_memory(),
+                None,
+            ),
+            Provider::Cuda { ordinal } => match Card::find(ordinal) {
+                Some(card) => (
+                    format!("ONNX Runtime, {}", card.name),
+                    Some(card.memory_bytes),
+                    card.peak(),
+                ),
+                None => ("ONNX Runtime, CUDA".to_owned(), None, None),
+            },
         };
         Ok(Self {
             engine,
@@ -108,7 +118,7 @@ impl OnnxBackend {
                 device,
                 description,
                 memory_bytes,
-                peak_flops: None,
+                peak,
             },
             weight_memory_bytes: options.weight_memory_bytes,
         })

@@ -142,9 +142,6 @@ impl Engine {
                     .with_disable_cpu_fallback()?;
             }
         };
-        if let Ok(prefix) = std::env::var("X_PROFILE") {
-            builder = builder.with_profiling(prefix)?;
-        }
         Ok(builder)
     }
 

@@ -38,7 +38,7 @@ impl Reference {
                 device: Device::REFERENCE,
                 description,
                 memory_bytes: None,
-                peak_flops: None,
+                peak: None,
             },
         }
     }

@@ -206,15 +206,15 @@ fn adaln_single<'g>(
 ) -> (Value<'g>, Value<'g>) {
     let (b, width) = (timestep.dim(0), config.width());
     let sinusoids = nn::timestep_embedding(timestep, 128, 128.0);
-    let embedded = nn::mlp_f32(
-        &p.at("emb").at("timestep_embedder"),
+    let embedded = nn::mlp(
+        &p.at("emb").at("timestep_embedder").in_f32(),
         ["linear_1", "linear_2"],
         sinusoids,
         width,
         Unary::Silu,
         width,
     );
-    let modulation = nn::linear_f32(&p.at("linear"), embedded.silu(), 6 * width);
+    let modulation = nn::linear(&p.at("linear").in_f32(), embedded.silu(), 6 * width);
     (
         modulation.reshape([b, 6, width]),
         embedded.reshape([b, 1, width]),
@@ -305,7 +305,8 @@ impl<'g> Block<'_, 'g> {
         let g = x.builder();
         let table = self
             .p
-            .weight_f32("scale_shift_table", &[6, self.config.width()]);
+            .in_f32()
+            .weight("scale_shift_table", &[6, self.config.width()]);
         let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] = nn::rows(modulation + table);
         let [gate_a, gate_m] = [gate_a, gate_m].map(|gate| gate.cast(x.dtype()));
         let x = x + gate_a
@@ -419,7 +420,7 @@ fn head<'g>(
     grid: [usize; 3],
 ) -> Value<'g> {
     let [shift, scale] =
-        nn::rows(p.weight_f32("scale_shift_table", &[2, config.width()]) + embedded);
+        nn::rows(p.in_f32().weight("scale_shift_table", &[2, config.width()]) + embedded);
     let (patch, out) = (config.patch_size, config.out_channels());
     let patches = nn::linear(
         &p.at("proj_out"),
