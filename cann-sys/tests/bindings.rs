@@ -43,7 +43,7 @@ fn the_committed_bindings_are_made_from_the_header() {
 fn the_header_agrees_with_an_installed_toolkit() {
     let home = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"]
         .iter()
-        .find_map(|name| std::env::var_os(name));
+        .find_map(std::env::var_os);
     let Some(home) = home.map(PathBuf::from) else {
         return skip("no CANN toolkit (ASCEND_HOME_PATH is not set)");
     };
