@@ -1,0 +1,1 @@
+//! A twin of an Ascend 910B.
