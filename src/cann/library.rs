@@ -5,7 +5,7 @@
 //! CANNs in one process would share libraries that do not fit both. Opened libraries are never closed,
 //! which CANN is not made for.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, OsString, c_int, c_void};
 use std::fmt;
 use std::fmt::Write as _;
 use std::mem::ManuallyDrop;
@@ -73,25 +73,29 @@ pub struct Search {
 impl Search {
     /// This process's environment.
     pub fn from_env() -> Self {
-        let named = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"].map(|name| {
-            variable(name).map(|root| Place::Variable {
-                name,
-                folder: root.join("lib64"),
-            })
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// The places for some values of `ASCEND_HOME_PATH`, `ASCEND_TOOLKIT_HOME` and `HOME`.
+    pub fn from_variables(get: impl Fn(&str) -> Option<OsString>) -> Self {
+        let get = |name| {
+            get(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        // The second since CANN 8.5.
+        let folders = ["Ascend/ascend-toolkit/latest/lib64", "Ascend/cann/lib64"];
+        let named = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"];
+        let named = named.into_iter().filter_map(|name| {
+            let folder = get(name)?.join("lib64");
+            Some(Place::Variable { name, folder })
         });
-        let latest = "Ascend/ascend-toolkit/latest/lib64";
-        let usual = [Some(Path::new("/usr/local").join(latest))]
-            .into_iter()
-            .chain([std::env::home_dir().map(|home| home.join(latest))])
-            .flatten()
-            .map(Place::Usual);
-        let places = named
-            .into_iter()
-            .flatten()
-            .chain([Place::Loader])
-            .chain(usual)
-            .collect();
-        Self { places }
+        let system = Some(PathBuf::from("/usr/local"));
+        let usual = [system, get("HOME")].into_iter().flatten();
+        let usual = usual.flat_map(|root| folders.map(|folder| Place::Usual(root.join(folder))));
+        Self {
+            places: named.chain([Place::Loader]).chain(usual).collect(),
+        }
     }
 }
 
@@ -109,7 +113,9 @@ impl TwinSearch {
     pub fn from_env() -> Self {
         let exe = std::env::current_exe().and_then(std::fs::canonicalize);
         Self {
-            named: variable("ASCENDIT_TWIN"),
+            named: std::env::var_os("ASCENDIT_TWIN")
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
             exe_dir: exe.ok().and_then(|path| Some(path.parent()?.to_owned())),
         }
     }
@@ -122,12 +128,6 @@ impl TwinSearch {
             (None, None) => vec![],
         }
     }
-}
-
-fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }
 
 /// Opened libraries of CANN, or the twin. Clones share them.

@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 
 use cann_sys::{
-    ACL_PKG_NAME_CANN, ACL_PKG_NAME_DRIVER, ACL_PKG_NAME_RUNTIME, ACL_PKG_NAME_TOOLKIT,
-    aclCANNPackageName, aclCANNPackageVersion, aclError,
+    ACL_PKG_NAME_CANN, ACL_PKG_NAME_DRIVER, ACL_PKG_NAME_RUNTIME, aclCANNPackageName,
+    aclCANNPackageVersion, aclError,
 };
 
 /// The oldest CANN whose functions this engine is written for.
@@ -18,9 +18,9 @@ pub(super) type GetVersion =
 /// The versions of CANN's parts, as they write them. Absent are those that CANN does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version {
-    /// The toolkit: `8.1.RC1`.
+    /// CANN as a whole: `8.1.RC1`.
     pub cann: Option<String>,
-    /// The runtime.
+    /// The runtime, which may count in another way.
     pub runtime: Option<String>,
     /// The driver of the cards.
     pub driver: Option<String>,
@@ -40,7 +40,7 @@ impl Version {
             (code == 0).then(|| text(&version.version)).flatten()
         };
         Self {
-            cann: of(ACL_PKG_NAME_CANN).or_else(|| of(ACL_PKG_NAME_TOOLKIT)),
+            cann: of(ACL_PKG_NAME_CANN),
             runtime: of(ACL_PKG_NAME_RUNTIME),
             driver: of(ACL_PKG_NAME_DRIVER),
         }

@@ -1,0 +1,7 @@
+//! The safe layer over CANN: opening libraries made for the test, and everything else on the twin.
+
+#![cfg(target_os = "linux")]
+
+mod fake;
+mod opening;
+mod process;
