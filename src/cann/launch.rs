@@ -84,10 +84,12 @@ impl Prepared {
     /// # Panics
     /// If the workspace is too small, or something is of another device.
     pub fn launch(mut self, workspace: Option<&Arc<DeviceBuffer>>, stream: &Stream) -> Result<()> {
-        let keep: Vec<Keep> = std::mem::take(&mut self.0.keep);
-        // CANN takes the executor with this call.
-        self.0.owned = false;
-        self.0.launch(keep, workspace, stream)
+        let keep = self.0.keep.clone();
+        let mut taken = false;
+        // CANN takes the executor with the call, whether it fails or not.
+        let launched = self.0.launch(keep, workspace, stream, || taken = true);
+        self.0.owned = !taken;
+        launched
     }
 
     /// Makes it one that can be launched again. Some operators refuse that with some arguments.
@@ -128,16 +130,19 @@ impl Repeatable {
     /// # Panics
     /// If the workspace is too small, or something is of another device.
     pub fn launch(&mut self, workspace: Option<&Arc<DeviceBuffer>>, stream: &Stream) -> Result<()> {
-        self.0.launch(vec![self.0.clone()], workspace, stream)
+        self.0
+            .launch(vec![self.0.clone()], workspace, stream, || ())
     }
 }
 
 impl Call {
+    /// Calls the second phase, and `taken` if it comes to that.
     fn launch(
         &self,
         mut keep: Vec<Keep>,
         workspace: Option<&Arc<DeviceBuffer>>,
         stream: &Stream,
+        taken: impl FnOnce(),
     ) -> Result<()> {
         stream.check_context(&self.context);
         let bytes = self.workspace_bytes;
@@ -153,6 +158,7 @@ impl Call {
             }
         };
         stream.enqueue(self.name, keep, |_, stream| -> c_int {
+            taken();
             // SAFETY: the executor lives and was not taken; its descriptors, their memory and the
             // workspace, which is as large as it asks for, are held by the stream from now on.
             unsafe { (self.launch)(at, bytes as u64, self.executor, stream) }

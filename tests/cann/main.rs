@@ -3,5 +3,9 @@
 #![cfg(target_os = "linux")]
 
 mod fake;
+mod memory;
 mod opening;
+mod ops;
 mod process;
+mod streams;
+mod twin;
