@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ascendit::backend::cann::plan::Plan;
+use ascendit::backend::cann::predict::predict;
+use ascendit::backend::cann::soc::SOCS;
 use ascendit::graph::Graph;
 use ascendit::models::open_sora_plan_v1_3::{self, Shape, TextMask};
 use ascendit::models::{Chunk, wf_vae};
@@ -70,6 +72,13 @@ fn summary(plan: &Plan) -> String {
 fn a_denoising_step_of_the_real_model_is_planned() {
     let plan = Plan::new(&open_sora_plan(), true);
     println!("{}", summary(&plan));
+    for soc in &SOCS {
+        let seconds = predict(&plan, soc);
+        println!(
+            "{} {:.3} to {:.3} s",
+            soc.name, seconds.roofline_s, seconds.calibrated_s
+        );
+    }
     assert!(plan.arena_bytes as f64 <= 1.10 * plan.live_bytes as f64);
 }
 

@@ -4,6 +4,7 @@
 
 use super::view::View;
 use crate::graph::Unary;
+use crate::tensor::numel;
 
 /// One aclnn operator on its operands.
 #[derive(Clone, Debug, PartialEq)]
@@ -192,20 +193,34 @@ impl Aclnn {
 impl Call {
     /// Bytes read and written, each operand once.
     pub fn bytes(&self) -> u64 {
-        let operands = self.inputs.iter().chain(&self.outputs);
-        let rows = match self.op {
+        let size = |view: &View| view.unexpanded().size_bytes() as u64;
+        let written: u64 = self.outputs.iter().map(size).sum();
+        match self.op {
             // Only the chosen rows of the table are read.
-            Aclnn::Embedding => {
-                self.inputs[0].size_bytes()
-                    - self.outputs[0]
-                        .size_bytes()
-                        .min(self.inputs[0].size_bytes())
+            Aclnn::Embedding => size(&self.inputs[1]) + 2 * written,
+            _ => self.inputs.iter().map(size).sum::<u64>() + written,
+        }
+    }
+
+    /// Floating point operations of products; other operators are bound by memory.
+    pub fn flops(&self) -> u64 {
+        let elements = |view: &View| numel(&view.shape) as u64;
+        let inner = |view: &View| *view.shape.last().unwrap_or(&1) as u64;
+        match self.op {
+            Aclnn::Matmul | Aclnn::BatchMatMul => {
+                2 * elements(&self.outputs[0]) * inner(&self.inputs[0])
+            }
+            Aclnn::Addmm => 2 * elements(&self.outputs[0]) * inner(&self.inputs[1]),
+            Aclnn::Convolution { .. } => {
+                2 * elements(&self.outputs[0]) * numel(&self.inputs[1].shape[1..]) as u64
+            }
+            Aclnn::FlashAttentionScore { .. } | Aclnn::PromptFlashAttention { .. } => {
+                let (keys, width) = (self.inputs[1].shape[1], inner(&self.inputs[2]));
+                2 * (elements(&self.inputs[0])
+                    + elements(&self.inputs[0]) / inner(&self.inputs[0]) * width)
+                    * keys as u64
             }
             _ => 0,
-        };
-        operands
-            .map(|view| view.unexpanded().size_bytes() as u64)
-            .sum::<u64>()
-            - rows as u64
+        }
     }
 }

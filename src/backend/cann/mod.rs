@@ -6,4 +6,6 @@
 pub mod call;
 pub mod lower;
 pub mod plan;
+pub mod predict;
+pub mod soc;
 pub mod view;
