@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ascendit::backend::cann::plan::Plan;
-use ascendit::backend::cann::predict::predict;
-use ascendit::backend::cann::soc::SOCS;
 use ascendit::graph::Graph;
 use ascendit::models::open_sora_plan_v1_3::{self, Shape, TextMask};
 use ascendit::models::{Chunk, wf_vae};
@@ -41,49 +39,73 @@ fn wf_vae_decoder(chunk: Chunk) -> Graph {
     wf_vae::decoder(&config, chunk, [1, 44, 80], DType::BF16)
 }
 
-/// Operators by name with how often each is launched and the bytes that it moves.
+/// Operators with how often each is launched and the bytes that it moves, then the launches that only
+/// move elements by their place in a block, and the arena.
 fn summary(plan: &Plan) -> String {
-    let mut by_name: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
+    let mut operators: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
+    let mut copies: BTreeMap<(String, &str), (usize, u64)> = BTreeMap::new();
     for launch in &plan.launches {
-        let entry = by_name.entry(launch.call.op.name()).or_default();
-        entry.0 += 1;
-        entry.1 += launch.call.bytes();
+        let mut count = |entry: &mut (usize, u64)| {
+            entry.0 += 1;
+            entry.1 += launch.call.bytes();
+        };
+        let name = launch.call.op.name();
+        count(operators.entry(name).or_default());
+        if launch.call.op.is_copy() {
+            let scope = &plan.graph.scopes[launch.scope as usize].path;
+            let place: Vec<&str> = scope
+                .split('.')
+                .filter(|part| part.parse::<usize>().is_err())
+                .collect();
+            count(copies.entry((place.join("."), name)).or_default());
+        }
     }
     let mut text = String::new();
-    for (name, (count, bytes)) in by_name {
-        writeln!(text, "{name} {count} {:.1} MB", bytes as f64 / 1e6).unwrap();
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    for (name, (count, bytes)) in operators {
+        writeln!(text, "{name}: {count}, {:.1} MB", mb(bytes)).unwrap();
+    }
+    for ((place, name), (count, bytes)) in copies {
+        writeln!(
+            text,
+            "copies in {place}: {name} {count}, {:.1} MB",
+            mb(bytes)
+        )
+        .unwrap();
     }
     let counts = plan.counts();
     writeln!(
         text,
-        "{} launches, {:.1} GB moved, {} copies of {:.1} GB, arena {:.1} MB for {:.1} MB alive at once",
+        "{} launches move {:.1} GB, {} of them only move elements: {:.1} GB",
         counts.launches,
         plan.moved_bytes() as f64 / 1e9,
         counts.copies,
         counts.copied_bytes as f64 / 1e9,
-        plan.arena_bytes as f64 / 1e6,
-        plan.live_bytes as f64 / 1e6,
     )
     .unwrap();
     text
+}
+
+/// The arena is at most a tenth larger than what is alive at once.
+fn is_tight(plan: &Plan) {
+    let (arena, live) = (plan.arena_bytes as f64, plan.live_bytes as f64);
+    println!(
+        "arena {:.1} MB, alive at once {:.1} MB",
+        arena / 1e6,
+        live / 1e6
+    );
+    assert!(arena <= 1.10 * live, "{arena} for {live}");
 }
 
 #[test]
 fn a_denoising_step_of_the_real_model_is_planned() {
     let plan = Plan::new(&open_sora_plan(), true);
     println!("{}", summary(&plan));
-    for soc in &SOCS {
-        let seconds = predict(&plan, soc);
-        println!(
-            "{} {:.3} to {:.3} s",
-            soc.name, seconds.roofline_s, seconds.calibrated_s
-        );
-    }
-    assert!(plan.arena_bytes as f64 <= 1.10 * plan.live_bytes as f64);
+    is_tight(&plan);
 }
 
 #[test]
-fn the_decoder_is_planned_and_its_arena_does_not_grow_with_the_video() {
+fn the_decoder_is_planned() {
     let chunk = |first, last, frames| Chunk {
         frames,
         first,
@@ -96,6 +118,6 @@ fn the_decoder_is_planned_and_its_arena_does_not_grow_with_the_video() {
     ] {
         let plan = Plan::new(&wf_vae_decoder(part), true);
         println!("{part:?}\n{}", summary(&plan));
-        assert!(plan.arena_bytes as f64 <= 1.10 * plan.live_bytes as f64);
+        is_tight(&plan);
     }
 }
