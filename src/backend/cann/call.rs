@@ -96,8 +96,6 @@ pub enum Aclnn {
     Copy,
     /// Joined along an axis.
     Cat(usize),
-    /// Zeros.
-    Zero,
     /// Zeros around; pairs before and after per axis, all axes.
     ConstantPadNd(Vec<(usize, usize)>),
     /// Rows of a table; `(table [V, D], ids)`.
@@ -158,7 +156,6 @@ impl Aclnn {
             Self::Permute(_) => "aclnnPermute",
             Self::Copy => "aclnnInplaceCopy",
             Self::Cat(_) => "aclnnCat",
-            Self::Zero => "aclnnInplaceZero",
             Self::ConstantPadNd(_) => "aclnnConstantPadNd",
             Self::Embedding => "aclnnEmbedding",
             Self::UpsampleNearest3d => "aclnnUpsampleNearest3d",
