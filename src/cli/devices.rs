@@ -137,7 +137,7 @@ impl Row {
 /// Why a device is not there, in a line, where that is because libraries are missing.
 fn absent_library(device: Device, named: Option<&Path>) -> Option<String> {
     let (provider, what, setup) = match device.kind {
-        DeviceKind::Reference => return None,
+        DeviceKind::Reference | DeviceKind::Cann | DeviceKind::Twin => return None,
         DeviceKind::Cpu => (Provider::Cpu, "ONNX Runtime", "ascendit setup"),
         DeviceKind::Cuda => (
             Provider::Cuda,
