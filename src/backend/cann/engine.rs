@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::backend::Device;
 use crate::cann::{Context, DeviceBuffer, Stream};
 use crate::tensor::{DType, HostTensor};
 use crate::{Error, Result};
 
 /// A device of [`super::CannBackend`].
 pub(super) struct Engine {
-    pub(super) device: Device,
     pub(super) context: Context,
     pub(super) stream: Stream,
     pub(super) prompt_attention: bool,
@@ -31,11 +29,10 @@ pub(super) struct Tensor {
 }
 
 impl Engine {
-    pub(super) fn new(device: Device, context: Context) -> Result<Self> {
+    pub(super) fn new(context: Context) -> Result<Self> {
         let stream = context.stream()?;
         let prompt_attention = context.cann().has_prompt_attention();
         Ok(Self {
-            device,
             context,
             stream,
             prompt_attention,

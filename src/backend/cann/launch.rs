@@ -116,9 +116,7 @@ pub(super) fn prepare(context: &Context, call: &Call, places: &Places<'_>) -> Re
         Aclnn::ConstantPadNd(pads) => ops.pad(x, pads, 0.0, out),
         Aclnn::Embedding => ops.embedding(x, &inputs[1], out),
         Aclnn::UpsampleNearest3d => ops.upsample_nearest(x, volume(call), [0.0; 3], out),
-        Aclnn::UpsampleTrilinear3d => {
-            ops.upsample_trilinear(x, volume(call), false, [0.0; 3], out)
-        }
+        Aclnn::UpsampleTrilinear3d => ops.upsample_trilinear(x, volume(call), false, [0.0; 3], out),
     }
 }
 

@@ -80,7 +80,7 @@ impl CannBackend {
                 memory_bytes: Some(memory.total_bytes as u64),
                 peak: soc.map(Soc::peak),
             },
-            engine: Arc::new(Engine::new(device, context)?),
+            engine: Arc::new(Engine::new(context)?),
         })
     }
 }

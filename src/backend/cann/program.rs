@@ -155,7 +155,12 @@ impl Program for CannProgram {
             };
             DeviceTensor::new(dtype, shape, Arc::new(tensor))
         };
-        Ok(graph.outputs.iter().zip(&places.outputs).map(output).collect())
+        Ok(graph
+            .outputs
+            .iter()
+            .zip(&places.outputs)
+            .map(output)
+            .collect())
     }
 }
 

@@ -202,6 +202,10 @@ impl Seconds {
             s if s < 1.0 => format!("{:.1} ms", s * 1e3),
             s => format!("{s:.2} s"),
         };
-        format!("{} to {}", digits(self.roofline_s), digits(self.calibrated_s))
+        format!(
+            "{} to {}",
+            digits(self.roofline_s),
+            digits(self.calibrated_s)
+        )
     }
 }
