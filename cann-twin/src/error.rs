@@ -87,7 +87,7 @@ pub(crate) fn answer(name: &str, outcome: Outcome) -> aclError {
 
 /// The last text of this thread, once.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclGetRecentErrMsg() -> *const c_char {
+pub(crate) extern "C" fn aclGetRecentErrMsg() -> *const c_char {
     TEXTS.with_borrow_mut(|(last, given)| match last.take() {
         Some(text) => given.insert(text).as_ptr(),
         None => null(),

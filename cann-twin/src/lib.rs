@@ -11,17 +11,19 @@
 // Names are CANN's.
 #![allow(non_snake_case)]
 
+mod array;
 mod error;
 mod fault;
 mod log;
 mod nnop;
+mod ops;
+mod rules;
 mod runtime;
+mod table;
 
 use std::ffi::{CStr, c_char};
 
-pub use error::aclGetRecentErrMsg;
-pub use nnop::*;
-pub use runtime::*;
+pub use table::TABLE;
 
 /// What is live: `2 tensors, 1 stream`; empty when nothing is.
 fn live_objects() -> String {

@@ -245,7 +245,7 @@ unsafe fn list<T: Copy>(pointer: *const T, len: u64) -> Option<Vec<T>> {
 /// # Safety
 /// The lists are valid for their lengths.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclCreateTensor(
+pub(crate) unsafe extern "C" fn aclCreateTensor(
     dims: *const i64,
     count: u64,
     dtype: aclDataType,
@@ -304,7 +304,10 @@ fn row_major(shape: &[usize]) -> Vec<i64> {
 /// # Safety
 /// `value` is valid for an element of the type.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclCreateScalar(value: *mut c_void, dtype: aclDataType) -> *mut aclScalar {
+pub(crate) unsafe extern "C" fn aclCreateScalar(
+    value: *mut c_void,
+    dtype: aclDataType,
+) -> *mut aclScalar {
     if value.is_null() {
         note("aclCreateScalar", NULL, "the value is a null pointer");
         return null_mut();
@@ -340,7 +343,10 @@ pub unsafe extern "C" fn aclCreateScalar(value: *mut c_void, dtype: aclDataType)
 /// # Safety
 /// `values` is valid for `count` numbers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclCreateIntArray(values: *const i64, count: u64) -> *mut aclIntArray {
+pub(crate) unsafe extern "C" fn aclCreateIntArray(
+    values: *const i64,
+    count: u64,
+) -> *mut aclIntArray {
     // SAFETY: the caller's promise.
     match unsafe { list(values, count) } {
         Some(values) => add(Object::Ints(values)),
@@ -356,7 +362,7 @@ pub unsafe extern "C" fn aclCreateIntArray(values: *const i64, count: u64) -> *m
 /// # Safety
 /// `tensors` is valid for `count` pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclCreateTensorList(
+pub(crate) unsafe extern "C" fn aclCreateTensorList(
     tensors: *const *const aclTensor,
     count: u64,
 ) -> *mut aclTensorList {
@@ -402,31 +408,33 @@ fn destroy(name: &str, handle: usize, kind: &'static str) -> aclnnStatus {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclDestroyTensor(tensor: *const aclTensor) -> aclnnStatus {
+pub(crate) extern "C" fn aclDestroyTensor(tensor: *const aclTensor) -> aclnnStatus {
     destroy("aclDestroyTensor", tensor as usize, "tensor")
 }
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclDestroyScalar(scalar: *const aclScalar) -> aclnnStatus {
+pub(crate) extern "C" fn aclDestroyScalar(scalar: *const aclScalar) -> aclnnStatus {
     destroy("aclDestroyScalar", scalar as usize, "scalar")
 }
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclDestroyIntArray(array: *const aclIntArray) -> aclnnStatus {
+pub(crate) extern "C" fn aclDestroyIntArray(array: *const aclIntArray) -> aclnnStatus {
     destroy("aclDestroyIntArray", array as usize, "integer array")
 }
 
 /// See the documentation of CANN. The tensors in the list go with it.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclDestroyTensorList(list: *const aclTensorList) -> aclnnStatus {
+pub(crate) extern "C" fn aclDestroyTensorList(list: *const aclTensorList) -> aclnnStatus {
     destroy("aclDestroyTensorList", list as usize, "tensor list")
 }
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclSetAclOpExecutorRepeatable(executor: *mut aclOpExecutor) -> aclnnStatus {
+pub(crate) extern "C" fn aclSetAclOpExecutorRepeatable(
+    executor: *mut aclOpExecutor,
+) -> aclnnStatus {
     match objects().get_mut(&(executor as usize)) {
         Some(Object::Executor(found)) => {
             found.repeatable = true;
@@ -445,7 +453,7 @@ pub extern "C" fn aclSetAclOpExecutorRepeatable(executor: *mut aclOpExecutor) ->
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclDestroyAclOpExecutor(executor: *mut aclOpExecutor) -> aclnnStatus {
+pub(crate) extern "C" fn aclDestroyAclOpExecutor(executor: *mut aclOpExecutor) -> aclnnStatus {
     destroy("aclDestroyAclOpExecutor", executor as usize, "executor")
 }
 

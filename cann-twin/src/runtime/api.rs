@@ -49,7 +49,7 @@ fn unless(kind: &str) -> Outcome {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclInit(_config: *const c_char) -> aclError {
+pub(crate) extern "C" fn aclInit(_config: *const c_char) -> aclError {
     answer(
         "aclInit",
         (|| {
@@ -67,7 +67,7 @@ pub extern "C" fn aclInit(_config: *const c_char) -> aclError {
 
 /// See the documentation of CANN. What is still there is reported on stderr.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclFinalize() -> aclError {
+pub(crate) extern "C" fn aclFinalize() -> aclError {
     answer(
         "aclFinalize",
         (|| {
@@ -94,7 +94,7 @@ fn claimed() -> (i32, i32) {
 /// # Safety
 /// The pointers are null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtGetVersion(
+pub(crate) unsafe extern "C" fn aclrtGetVersion(
     major: *mut i32,
     minor: *mut i32,
     patch: *mut i32,
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn aclrtGetVersion(
 /// # Safety
 /// `version` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclsysGetCANNVersion(
+pub(crate) unsafe extern "C" fn aclsysGetCANNVersion(
     name: aclCANNPackageName,
     version: *mut aclCANNPackageVersion,
 ) -> aclError {
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn aclsysGetCANNVersion(
 
 /// See the documentation of CANN. `ASCENDIT_TWIN_SOC` names another chip.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtGetSocName() -> *const c_char {
+pub(crate) extern "C" fn aclrtGetSocName() -> *const c_char {
     static NAME: OnceLock<std::ffi::CString> = OnceLock::new();
     let name = || std::env::var("ASCENDIT_TWIN_SOC").unwrap_or_else(|_| "Ascend910B2".into());
     let name = NAME.get_or_init(|| std::ffi::CString::new(name()).unwrap_or_default());
@@ -158,7 +158,7 @@ pub extern "C" fn aclrtGetSocName() -> *const c_char {
 /// # Safety
 /// `value` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclGetDeviceCapability(
+pub(crate) unsafe extern "C" fn aclGetDeviceCapability(
     device: u32,
     info: aclDeviceInfo,
     value: *mut i64,
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn aclGetDeviceCapability(
 /// # Safety
 /// `count` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
     // SAFETY: the caller's promise.
     let outcome = ready().and_then(|_| unsafe { write(count, visible_devices() as u32) });
     answer("aclrtGetDeviceCount", outcome)
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtSetDevice(device: i32) -> aclError {
+pub(crate) extern "C" fn aclrtSetDevice(device: i32) -> aclError {
     answer(
         "aclrtSetDevice",
         (|| {
@@ -215,7 +215,7 @@ pub extern "C" fn aclrtSetDevice(device: i32) -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtResetDevice(device: i32) -> aclError {
+pub(crate) extern "C" fn aclrtResetDevice(device: i32) -> aclError {
     answer(
         "aclrtResetDevice",
         (|| {
@@ -244,7 +244,7 @@ pub extern "C" fn aclrtResetDevice(device: i32) -> aclError {
 /// # Safety
 /// The pointers are null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtGetMemInfo(
+pub(crate) unsafe extern "C" fn aclrtGetMemInfo(
     _attr: aclrtMemAttr,
     free: *mut usize,
     total: *mut usize,
@@ -267,7 +267,10 @@ pub unsafe extern "C" fn aclrtGetMemInfo(
 /// # Safety
 /// `context` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, device: i32) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtCreateContext(
+    context: *mut aclrtContext,
+    device: i32,
+) -> aclError {
     let outcome = (|| {
         let mut held = ready()?;
         let device = Runtime::check_device(device)?;
@@ -284,7 +287,7 @@ pub unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, device: 
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
+pub(crate) extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
     answer(
         "aclrtDestroyContext",
         (|| {
@@ -304,7 +307,7 @@ pub extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
+pub(crate) extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
     answer(
         "aclrtSetCurrentContext",
         (|| {
@@ -323,7 +326,7 @@ pub extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
 /// # Safety
 /// `context` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclError {
     let outcome = ready().and_then(|held| {
         let (handle, _) = held.current()?;
         // SAFETY: the caller's promise.
@@ -337,7 +340,7 @@ pub unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> a
 /// # Safety
 /// `address` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtMalloc(
+pub(crate) unsafe extern "C" fn aclrtMalloc(
     address: *mut *mut c_void,
     bytes: usize,
     _policy: aclrtMemMallocPolicy,
@@ -361,7 +364,7 @@ pub unsafe extern "C" fn aclrtMalloc(
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtFree(address: *mut c_void) -> aclError {
+pub(crate) extern "C" fn aclrtFree(address: *mut c_void) -> aclError {
     let freed = runtime().heap.free(address as usize);
     answer(
         "aclrtFree",
@@ -380,7 +383,10 @@ pub extern "C" fn aclrtFree(address: *mut c_void) -> aclError {
 /// # Safety
 /// `address` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtMallocHost(address: *mut *mut c_void, bytes: usize) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtMallocHost(
+    address: *mut *mut c_void,
+    bytes: usize,
+) -> aclError {
     let outcome = (|| {
         let mut held = ready()?;
         held.current()?;
@@ -400,7 +406,7 @@ pub unsafe extern "C" fn aclrtMallocHost(address: *mut *mut c_void, bytes: usize
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtFreeHost(address: *mut c_void) -> aclError {
+pub(crate) extern "C" fn aclrtFreeHost(address: *mut c_void) -> aclError {
     let freed = runtime().heap.unpin(address as usize);
     answer(
         "aclrtFreeHost",
@@ -419,7 +425,7 @@ pub extern "C" fn aclrtFreeHost(address: *mut c_void) -> aclError {
 /// # Safety
 /// `stream` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
     let outcome = (|| {
         let mut held = ready()?;
         let (context, device) = held.current()?;
@@ -458,13 +464,13 @@ fn destroy(stream: aclrtStream, abort: bool) -> Outcome {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtDestroyStream(stream: aclrtStream) -> aclError {
+pub(crate) extern "C" fn aclrtDestroyStream(stream: aclrtStream) -> aclError {
     answer("aclrtDestroyStream", destroy(stream, false))
 }
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtDestroyStreamForce(stream: aclrtStream) -> aclError {
+pub(crate) extern "C" fn aclrtDestroyStreamForce(stream: aclrtStream) -> aclError {
     answer("aclrtDestroyStreamForce", destroy(stream, true))
 }
 
@@ -486,13 +492,16 @@ fn runtime_stream(stream: aclrtStream) -> Outcome<Arc<Stream>> {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtSynchronizeStream(stream: aclrtStream) -> aclError {
+pub(crate) extern "C" fn aclrtSynchronizeStream(stream: aclrtStream) -> aclError {
     answer("aclrtSynchronizeStream", synchronize(stream, None))
 }
 
 /// See the documentation of CANN. A time below 0 is none.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, ms: i32) -> aclError {
+pub(crate) extern "C" fn aclrtSynchronizeStreamWithTimeout(
+    stream: aclrtStream,
+    ms: i32,
+) -> aclError {
     let limit = u64::try_from(ms).ok().map(Duration::from_millis);
     answer(
         "aclrtSynchronizeStreamWithTimeout",
@@ -502,7 +511,7 @@ pub extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, ms: i32
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtStreamAbort(stream: aclrtStream) -> aclError {
+pub(crate) extern "C" fn aclrtStreamAbort(stream: aclrtStream) -> aclError {
     let outcome = runtime_stream(stream).map(|stream| stream.abort());
     answer("aclrtStreamAbort", outcome)
 }
@@ -512,7 +521,10 @@ pub extern "C" fn aclrtStreamAbort(stream: aclrtStream) -> aclError {
 /// # Safety
 /// `event` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtCreateEventWithFlag(event: *mut aclrtEvent, _flag: u32) -> aclError {
+pub(crate) unsafe extern "C" fn aclrtCreateEventWithFlag(
+    event: *mut aclrtEvent,
+    _flag: u32,
+) -> aclError {
     let outcome = (|| {
         let mut held = ready()?;
         held.current()?;
@@ -533,7 +545,7 @@ pub unsafe extern "C" fn aclrtCreateEventWithFlag(event: *mut aclrtEvent, _flag:
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
+pub(crate) extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
     let removed = runtime().events.remove(&(event as usize));
     answer(
         "aclrtDestroyEvent",
@@ -546,7 +558,7 @@ pub extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
+pub(crate) extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
     answer(
         "aclrtRecordEvent",
         (|| {
@@ -561,7 +573,7 @@ pub extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> ac
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
+pub(crate) extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
     answer(
         "aclrtStreamWaitEvent",
         (|| {
@@ -579,7 +591,7 @@ pub extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -
 /// # Safety
 /// `status` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtQueryEventStatus(
+pub(crate) unsafe extern "C" fn aclrtQueryEventStatus(
     event: aclrtEvent,
     status: *mut aclrtEventRecordedStatus,
 ) -> aclError {
@@ -597,7 +609,7 @@ pub unsafe extern "C" fn aclrtQueryEventStatus(
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
+pub(crate) extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
     answer(
         "aclrtSynchronizeEvent",
         (|| {
@@ -623,7 +635,7 @@ pub extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
 /// # Safety
 /// `ms` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtEventElapsedTime(
+pub(crate) unsafe extern "C" fn aclrtEventElapsedTime(
     ms: *mut f32,
     start: aclrtEvent,
     end: aclrtEvent,

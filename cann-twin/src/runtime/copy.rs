@@ -111,7 +111,7 @@ fn run(to: &End, from: &End, bytes: usize) -> Outcome {
 /// # Safety
 /// Host memory is valid for the bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtMemcpy(
+pub(crate) unsafe extern "C" fn aclrtMemcpy(
     dst: *mut c_void,
     dst_max: usize,
     src: *const c_void,
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn aclrtMemcpy(
 /// # Safety
 /// Host memory is valid for the bytes until the stream has come here.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtMemcpyAsync(
+pub(crate) unsafe extern "C" fn aclrtMemcpyAsync(
     dst: *mut c_void,
     dst_max: usize,
     src: *const c_void,
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn aclrtMemcpyAsync(
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtMemsetAsync(
+pub(crate) extern "C" fn aclrtMemsetAsync(
     address: *mut c_void,
     max: usize,
     value: i32,

@@ -91,7 +91,7 @@ impl Kernels {
 /// `path` is a text and `handle` is null or valid to write. The file is a library whose initialisers
 /// are sound.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtBinaryLoadFromFile(
+pub(crate) unsafe extern "C" fn aclrtBinaryLoadFromFile(
     path: *const c_char,
     _options: *mut aclrtBinaryLoadOptions,
     handle: *mut aclrtBinHandle,
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn aclrtBinaryLoadFromFile(
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtBinaryUnLoad(handle: aclrtBinHandle) -> aclError {
+pub(crate) extern "C" fn aclrtBinaryUnLoad(handle: aclrtBinHandle) -> aclError {
     let mut held = runtime();
     let removed = held.kernels.binaries.remove(&(handle as usize));
     if let Some(binary) = &removed {
@@ -152,7 +152,7 @@ pub extern "C" fn aclrtBinaryUnLoad(handle: aclrtBinHandle) -> aclError {
 /// # Safety
 /// `name` is a text and `function` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtBinaryGetFunction(
+pub(crate) unsafe extern "C" fn aclrtBinaryGetFunction(
     handle: aclrtBinHandle,
     name: *const c_char,
     function: *mut aclrtFuncHandle,
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn aclrtBinaryGetFunction(
 /// # Safety
 /// `handle` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtKernelArgsInit(
+pub(crate) unsafe extern "C" fn aclrtKernelArgsInit(
     function: aclrtFuncHandle,
     handle: *mut aclrtArgsHandle,
 ) -> aclError {
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn aclrtKernelArgsInit(
 /// # Safety
 /// `param` is valid for `size` bytes and `handle` is null or valid to write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtKernelArgsAppend(
+pub(crate) unsafe extern "C" fn aclrtKernelArgsAppend(
     arguments: aclrtArgsHandle,
     param: *mut c_void,
     size: usize,
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn aclrtKernelArgsAppend(
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclrtKernelArgsFinalize(arguments: aclrtArgsHandle) -> aclError {
+pub(crate) extern "C" fn aclrtKernelArgsFinalize(arguments: aclrtArgsHandle) -> aclError {
     let held = runtime();
     let known = held.kernels.arguments.contains_key(&(arguments as usize));
     answer(
@@ -273,7 +273,7 @@ pub extern "C" fn aclrtKernelArgsFinalize(arguments: aclrtArgsHandle) -> aclErro
 /// # Safety
 /// The kernel is what [`Entry`] says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclrtLaunchKernelWithConfig(
+pub(crate) unsafe extern "C" fn aclrtLaunchKernelWithConfig(
     function: aclrtFuncHandle,
     blocks: u32,
     stream: aclrtStream,
@@ -362,7 +362,7 @@ unsafe extern "C" fn kernel_memory(access: *const c_void, address: u64, bytes: u
 /// # Safety
 /// `folder` is valid for `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclprofInit(folder: *const c_char, length: usize) -> aclError {
+pub(crate) unsafe extern "C" fn aclprofInit(folder: *const c_char, length: usize) -> aclError {
     answer(
         "aclprofInit",
         (|| {
@@ -387,7 +387,7 @@ fn profile_path() -> std::sync::MutexGuard<'static, Option<std::path::PathBuf>> 
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclprofFinalize() -> aclError {
+pub(crate) extern "C" fn aclprofFinalize() -> aclError {
     *profile_path() = None;
     crate::log::profile_to(None);
     0
@@ -395,7 +395,7 @@ pub extern "C" fn aclprofFinalize() -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclprofStart(config: *const aclprofConfig) -> aclError {
+pub(crate) extern "C" fn aclprofStart(config: *const aclprofConfig) -> aclError {
     answer(
         "aclprofStart",
         (|| {
@@ -415,14 +415,14 @@ pub extern "C" fn aclprofStart(config: *const aclprofConfig) -> aclError {
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclprofStop(_config: *const aclprofConfig) -> aclError {
+pub(crate) extern "C" fn aclprofStop(_config: *const aclprofConfig) -> aclError {
     crate::log::profile_to(None);
     0
 }
 
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
-pub extern "C" fn aclprofCreateConfig(
+pub(crate) extern "C" fn aclprofCreateConfig(
     devices: *mut u32,
     count: u32,
     _metrics: aclprofAicoreMetrics,
@@ -440,7 +440,7 @@ pub extern "C" fn aclprofCreateConfig(
 /// # Safety
 /// The config was made by [`aclprofCreateConfig`] and not destroyed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn aclprofDestroyConfig(config: *const aclprofConfig) -> aclError {
+pub(crate) unsafe extern "C" fn aclprofDestroyConfig(config: *const aclprofConfig) -> aclError {
     if !config.is_null() {
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(config.cast_mut().cast::<u64>()) });

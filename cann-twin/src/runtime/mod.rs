@@ -10,9 +10,9 @@ pub(crate) mod stream;
 mod api;
 mod copy;
 
-pub use api::*;
-pub use copy::*;
-pub use kernel::*;
+pub(crate) use api::*;
+pub(crate) use copy::*;
+pub(crate) use kernel::*;
 
 use std::cell::Cell;
 use std::collections::HashMap;
