@@ -124,10 +124,11 @@ impl Row {
     fn failed(device: Device, error: &Error) -> Self {
         let text = super::logging::chain(error);
         // The message begins with the device or its kind, which the line does already.
-        let kinds = ["cuda: ", "cann: ", "twin: "].map(str::to_owned);
-        let why = [format!("{device}: ")]
+        let whole = device.to_string();
+        let kind = whole.split(':').next().unwrap_or(&whole);
+        let why = [whole.as_str(), kind]
             .iter()
-            .find_map(|prefix| text.strip_prefix(prefix.as_str()))
+            .find_map(|name| text.strip_prefix(&format!("{name}: ")))
             .unwrap_or(&text)
             .to_owned();
         Self::absent(device, why)

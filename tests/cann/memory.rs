@@ -39,12 +39,12 @@ fn parts_of_an_upload_are_made_in_order() {
         part.copy_from_slice(&bytes[from..from + part.len()]);
         Ok(())
     };
-    device.stream.upload_with(bytes.len(), &buffer, 0, fill).unwrap();
+    device
+        .stream
+        .upload_with(bytes.len(), &buffer, 0, fill)
+        .unwrap();
     let part = 16 << 20;
-    assert_eq!(
-        parts,
-        [(0, part), (part, part), (2 * part, (1 << 20) + 1)]
-    );
+    assert_eq!(parts, [(0, part), (part, part), (2 * part, (1 << 20) + 1)]);
     assert!(device.stream.download(&buffer, 0, bytes.len()).unwrap() == bytes);
 
     let fail = |_: usize, _: &mut [u8]| Err(Error::request("no more"));
@@ -63,7 +63,10 @@ fn pinned_memory_is_empty_at_first_and_is_uploaded() {
     pinned.copy_from_slice(&pattern(300));
     let buffer = device.context.alloc(310).unwrap();
     device.stream.upload_pinned(pinned, &buffer, 10).unwrap();
-    assert_eq!(device.stream.download(&buffer, 10, 300).unwrap(), pattern(300));
+    assert_eq!(
+        device.stream.download(&buffer, 10, 300).unwrap(),
+        pattern(300)
+    );
 }
 
 #[test]
@@ -99,7 +102,10 @@ fn a_shortage_says_what_was_asked_what_it_is_for_and_what_there_is() {
     assert!(matches!(error, Error::Exhausted { .. }));
     let error = error.to_string();
     assert!(error.starts_with(&text("")), "{error}");
-    assert!(error.ends_with(&format!("; {free} of {total} are free")), "{error}");
+    assert!(
+        error.ends_with(&format!("; {free} of {total} are free")),
+        "{error}"
+    );
     let error = context.alloc_for(1_000_000_000_000_000, "the arena");
     let error = error.expect_err("too much").to_string();
     assert!(error.starts_with(&text(" for the arena")), "{error}");

@@ -67,7 +67,10 @@ impl Device {
         let (buffer, layout) = (tensor.buffer(), tensor.layout());
         assert!(layout.is_contiguous() && layout.dtype == ElementType::F32);
         let len = layout.shape.iter().product::<usize>() * 4;
-        let bytes = self.stream.download(buffer, layout.offset * 4, len).unwrap();
+        let bytes = self
+            .stream
+            .download(buffer, layout.offset * 4, len)
+            .unwrap();
         bytemuck::pod_collect_to_vec(&bytes)
     }
 

@@ -36,12 +36,16 @@ pub(crate) fn available() -> Vec<Box<dyn Backend>> {
             Err(why) => skip(&device.to_string(), &why),
         }
     }
-    let twin: Device = "twin".parse().expect("a device");
-    match CannBackend::open(twin) {
-        Ok(backend) => found.push(Box::new(backend)),
-        Err(why) => skip("twin", &why.to_string()),
-    }
+    found.extend(twin().map(|backend| Box::new(backend) as Box<dyn Backend>));
     found
+}
+
+/// The twin of an Ascend card, where it is built.
+pub(crate) fn twin() -> Option<CannBackend> {
+    let device = "twin".parse().expect("a device");
+    CannBackend::open(device)
+        .map_err(|why| skip("twin", &why.to_string()))
+        .ok()
 }
 
 /// Says that a backend is absent, or fails where it is required.
