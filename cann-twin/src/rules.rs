@@ -132,11 +132,14 @@ pub(crate) fn operand(what: &str, t: &Tensor, types: &[aclDataType]) -> Checked<
         )
     })?;
     let size = element::size(t.dtype).unwrap_or(1);
-    let bytes = t.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis));
+    let bytes = t
+        .shape
+        .iter()
+        .try_fold(size, |n, &axis| n.checked_mul(axis));
     require(bytes.is_some_and(|n| n <= isize::MAX as usize), || {
         format!("{what} is {}, must fit into memory", describe(t))
     })?;
-    require(t.data % size == 0, || {
+    require(t.data.is_multiple_of(size), || {
         format!(
             "{what} is at address {:#x}, must be at a multiple of {size} bytes",
             t.data

@@ -7,10 +7,10 @@ use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 use std::sync::Once;
 
-pub const FLOATS: [aclDataType; 3] = [ACL_FLOAT, ACL_FLOAT16, ACL_BF16];
+pub(crate) const FLOATS: [aclDataType; 3] = [ACL_FLOAT, ACL_FLOAT16, ACL_BF16];
 
 /// Half a unit in the last place, as part of a number.
-pub fn unit(dtype: aclDataType) -> f64 {
+pub(crate) fn unit(dtype: aclDataType) -> f64 {
     match dtype {
         ACL_FLOAT => 2f64.powi(-24),
         ACL_FLOAT16 => 2f64.powi(-11),
@@ -21,7 +21,7 @@ pub fn unit(dtype: aclDataType) -> f64 {
 
 /// How an array lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Lay {
+pub(crate) enum Lay {
     /// Row-major.
     Rows,
     /// Row-major, but for the last two axes, which are swapped.
@@ -32,10 +32,10 @@ pub enum Lay {
     Gaps,
 }
 
-pub const LAYS: [Lay; 4] = [Lay::Rows, Lay::Swapped, Lay::Reversed, Lay::Gaps];
+pub(crate) const LAYS: [Lay; 4] = [Lay::Rows, Lay::Swapped, Lay::Reversed, Lay::Gaps];
 
 /// Opens the device for this thread, once per process for what is the process's.
-pub fn open() -> aclrtStream {
+pub(crate) fn open() -> aclrtStream {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
         // SAFETY: CANN takes no configuration file as null.
@@ -51,23 +51,23 @@ pub fn open() -> aclrtStream {
 }
 
 /// An array on the device with what the host knows of it. It is never freed: tests are short.
-pub struct Array {
-    pub dtype: aclDataType,
-    pub shape: Vec<usize>,
-    pub values: Vec<f64>,
+pub(crate) struct Array {
+    pub(crate) dtype: aclDataType,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f64>,
     strides: Vec<i64>,
     offset: usize,
     bytes: usize,
     data: *mut c_void,
-    pub tensor: *mut aclTensor,
+    pub(crate) tensor: *mut aclTensor,
 }
 
 impl Array {
-    pub fn new(dtype: aclDataType, shape: &[usize], lay: Lay, values: &[f64]) -> Self {
+    pub(crate) fn new(dtype: aclDataType, shape: &[usize], lay: Lay, values: &[f64]) -> Self {
         Self::with_format(dtype, shape, lay, ACL_FORMAT_ND, values)
     }
 
-    pub fn with_format(
+    pub(crate) fn with_format(
         dtype: aclDataType,
         shape: &[usize],
         lay: Lay,
@@ -148,12 +148,12 @@ impl Array {
     }
 
     /// Numbers between -2 and 2.
-    pub fn random(dtype: aclDataType, shape: &[usize], lay: Lay, seed: u64) -> Self {
+    pub(crate) fn random(dtype: aclDataType, shape: &[usize], lay: Lay, seed: u64) -> Self {
         Self::new(dtype, shape, lay, &random(shape.iter().product(), seed))
     }
 
     /// Something for an output.
-    pub fn out(dtype: aclDataType, shape: &[usize], lay: Lay) -> Self {
+    pub(crate) fn out(dtype: aclDataType, shape: &[usize], lay: Lay) -> Self {
         Self::new(dtype, shape, lay, &vec![77.0; shape.iter().product()])
     }
 
@@ -169,7 +169,7 @@ impl Array {
     }
 
     /// What is on the device now, in row-major order. The bytes between elements must be as they were.
-    pub fn read(&self) -> Vec<f64> {
+    pub(crate) fn read(&self) -> Vec<f64> {
         let mut memory = vec![0u8; self.bytes];
         // SAFETY: both sides are `bytes` long.
         let status = unsafe {
@@ -210,7 +210,7 @@ fn size_of(dtype: aclDataType) -> usize {
     }
 }
 
-pub fn round(dtype: aclDataType, v: f64) -> f64 {
+pub(crate) fn round(dtype: aclDataType, v: f64) -> f64 {
     match dtype {
         ACL_FLOAT => f64::from(v as f32),
         ACL_FLOAT16 => f16::from_f64(v).to_f64(),
@@ -252,7 +252,7 @@ fn decode(dtype: aclDataType, memory: &[u8], place: usize) -> f64 {
 }
 
 /// Numbers between -2 and 2.
-pub fn random(n: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn random(n: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..n)
         .map(|_| {
@@ -264,30 +264,30 @@ pub fn random(n: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-pub fn scalar(v: f32) -> *mut aclScalar {
+pub(crate) fn scalar(v: f32) -> *mut aclScalar {
     open();
     let mut v = v;
     // SAFETY: the value is an f32.
     unsafe { (TABLE.aclCreateScalar)((&raw mut v).cast(), ACL_FLOAT) }
 }
 
-pub fn ints(v: &[i64]) -> *mut aclIntArray {
+pub(crate) fn ints(v: &[i64]) -> *mut aclIntArray {
     open();
     // SAFETY: the slice is as long as given.
     unsafe { (TABLE.aclCreateIntArray)(v.as_ptr(), v.len() as u64) }
 }
 
-pub fn list(arrays: &[&Array]) -> *mut aclTensorList {
+pub(crate) fn list(arrays: &[&Array]) -> *mut aclTensorList {
     let tensors: Vec<*const aclTensor> = arrays.iter().map(|a| a.tensor.cast_const()).collect();
     // SAFETY: the slice is as long as given.
     unsafe { (TABLE.aclCreateTensorList)(tensors.as_ptr(), tensors.len() as u64) }
 }
 
-pub type Phase2 =
+pub(crate) type Phase2 =
     unsafe extern "C" fn(*mut c_void, u64, *mut aclOpExecutor, aclrtStream) -> aclnnStatus;
 
 /// The workspace that a first phase asks for, or its code and CANN's text.
-pub fn workspace(
+pub(crate) fn workspace(
     first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus,
 ) -> Result<(u64, *mut aclOpExecutor), (aclnnStatus, String)> {
     let (mut size, mut executor) = (0, null_mut());
@@ -302,7 +302,10 @@ pub fn workspace(
 }
 
 /// Runs both phases.
-pub fn run(first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus, second: Phase2) {
+pub(crate) fn run(
+    first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus,
+    second: Phase2,
+) {
     let stream = open();
     let (size, executor) = workspace(first).unwrap();
     let mut memory = null_mut();
@@ -325,7 +328,7 @@ pub fn run(first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus,
 
 /// Compares with `wanted`; `slack` is what computing in f32 may add, in absolute terms.
 #[track_caller]
-pub fn close(what: &str, got: &[f64], wanted: &[f64], dtype: aclDataType, slack: f64) {
+pub(crate) fn close(what: &str, got: &[f64], wanted: &[f64], dtype: aclDataType, slack: f64) {
     assert_eq!(got.len(), wanted.len(), "{what}");
     // Below the smallest normal number of f16 the units are absolute.
     let least = if dtype == ACL_FLOAT16 {

@@ -179,8 +179,8 @@ fn pads_count_from_the_last_axis_and_may_crop() {
                             i % shape[2],
                         ];
                         let mut at = Some(0);
-                        for a in 0..3 {
-                            let from = index[a] as i64 - pad(a, 0);
+                        for (a, i) in index.iter().enumerate() {
+                            let from = *i as i64 - pad(a, 0);
                             at = at
                                 .filter(|_| (0..x.shape[a] as i64).contains(&from))
                                 .map(|v| v * x.shape[a] + from as usize);

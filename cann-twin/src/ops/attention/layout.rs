@@ -70,7 +70,7 @@ impl Layout {
             Self::Sbh => ([s[1], heads, s[0], s[2] / heads], true),
         };
         let fits = if joined {
-            s[2] % heads == 0
+            s[2].is_multiple_of(heads)
         } else {
             sizes[1] == heads
         };
