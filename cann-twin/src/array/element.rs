@@ -241,3 +241,45 @@ pub(crate) fn integer(dtype: aclDataType) -> bool {
 pub(crate) fn round_to(dtype: aclDataType, value: f64) -> f64 {
     dispatch!(dtype, T => <f64 as Via<T>>::of(<f64 as Via<T>>::to(value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_rounds_as_the_half_crate_does() {
+        let near = |bits: u32| {
+            [
+                bits,
+                bits + 1,
+                bits + 0x7fff,
+                bits + 0x8000,
+                bits + 0x8001,
+                bits + 0xffff,
+            ]
+        };
+        for bits in (0..=u32::from(u16::MAX)).flat_map(|top| near(top << 16)) {
+            let value = f32::from_bits(bits);
+            let ours: Bf16 = value.to();
+            let theirs = half::bf16::from_f32(value);
+            assert_eq!(ours.0, theirs.to_bits(), "{value:e}");
+            let back = f32::of(ours);
+            assert!(
+                back.to_bits() == theirs.to_f32().to_bits() || back.is_nan() && theirs.is_nan()
+            );
+        }
+    }
+
+    #[test]
+    fn whole_numbers_saturate_and_nan_is_zero() {
+        assert_eq!(Via::<i8>::to(300.7f32), 127i8);
+        assert_eq!(Via::<u8>::to(-3.0f32), 0u8);
+        assert_eq!(Via::<i32>::to(f32::NAN), 0i32);
+        assert_eq!(Via::<i32>::to(-2.9f64), -2i32);
+        assert_eq!(
+            round_to(ACL_FLOAT16, 0.182_15),
+            f64::from(f16::from_f64(0.182_15))
+        );
+        assert_eq!(round_to(ACL_BOOL, 0.5), 1.0);
+    }
+}
