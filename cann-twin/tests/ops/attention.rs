@@ -231,11 +231,19 @@ fn flash_attention_is_right_in_every_layout() {
 
 #[test]
 fn prompt_attention_takes_lengths_and_masks() {
+    // The second has more rows than are computed at a time.
+    for (rows, second_rows) in [(9, 4), (300, 260)] {
+        prompt(rows, second_rows);
+    }
+}
+
+/// Two samples of `rows` queries, of which the second's last ones are not asked for.
+fn prompt(q_rows: usize, second_rows: usize) {
     let size = Size {
         b: 2,
         n: 4,
         n_key: 2,
-        q: 9,
+        q: q_rows,
         k: 21,
         d: 32,
     };
@@ -244,7 +252,7 @@ fn prompt_attention_takes_lengths_and_masks() {
             for three_axes in [false, true] {
                 let [q, k, v] = operands(dtype, layout, size, Lay::Rows);
                 // Wider than the scores, as a mask that is padded to whole blocks.
-                let (rows, keys) = (12, 32);
+                let (rows, keys) = (q_rows + 3, 32);
                 let bits: Vec<_> = random(2 * rows * keys, 6)
                     .iter()
                     .enumerate()
@@ -259,7 +267,8 @@ fn prompt_attention_takes_lengths_and_masks() {
                 let shift = Array::random(dtype, &[2, 4, rows, keys], Lay::Rows, 7);
                 let out = Array::out(dtype, &q.shape, Lay::Rows);
                 let name = CString::new(layout).unwrap();
-                let (query_lengths, key_lengths) = (ints(&[9, 4]), ints(&[13, 21]));
+                let (query_lengths, key_lengths) =
+                    (ints(&[q_rows as i64, second_rows as i64]), ints(&[13, 21]));
                 // SAFETY: all pointers are alive.
                 run(
                     |w, e| unsafe {
@@ -301,9 +310,9 @@ fn prompt_attention_takes_lengths_and_masks() {
                 };
                 let (mut wanted, _, _) = reference(&case, &q.values, &k.values, &v.values);
                 for n in 0..4 {
-                    for i in 4..9 {
+                    for i in second_rows..q_rows {
                         for e in 0..32 {
-                            wanted[place(layout, [2, 4, 9, 32], [1, n, i, e])] = 0.0;
+                            wanted[place(layout, [2, 4, q_rows, 32], [1, n, i, e])] = 0.0;
                         }
                     }
                 }

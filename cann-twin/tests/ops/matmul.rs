@@ -210,6 +210,36 @@ fn a_bias_is_added_before_the_rounding_and_factors_after_it() {
 }
 
 #[test]
+fn a_matrix_is_added_to_the_rounded_product_and_a_row_to_the_sums() {
+    // 2049 lies between two f16 numbers and is rounded to 2048.
+    let a = Array::new(ACL_FLOAT16, &[2, 2], Lay::Rows, &[2048., 1., 2048., 1.]);
+    let b = Array::new(ACL_FLOAT16, &[2, 1], Lay::Rows, &[1., 1.]);
+    for (bias, wanted) in [(&[1][..], 1.0), (&[2, 1], 0.0)] {
+        let n = bias.iter().product();
+        let c = Array::new(ACL_FLOAT16, bias, Lay::Rows, &vec![-2048.0; n]);
+        let z = Array::out(ACL_FLOAT16, &[2, 1], Lay::Rows);
+        // SAFETY: all pointers are alive.
+        run(
+            |w, e| unsafe {
+                (T.aclnnAddmmGetWorkspaceSize)(
+                    c.tensor,
+                    a.tensor,
+                    b.tensor,
+                    scalar(1.0),
+                    scalar(1.0),
+                    z.tensor,
+                    0,
+                    w,
+                    e,
+                )
+            },
+            T.aclnnAddmm,
+        );
+        assert_eq!(z.read(), [wanted; 2]);
+    }
+}
+
+#[test]
 fn f32_is_hf32_where_that_is_allowed() {
     let near_one = 1.0 + 2f64.powi(-13);
     let a = Array::new(ACL_FLOAT, &[1, 1], Lay::Rows, &[near_one]);
