@@ -11,6 +11,7 @@
 
 pub mod backend;
 pub mod cancel;
+pub mod cann;
 pub mod checkpoint;
 pub mod cli;
 pub mod disk;

@@ -106,16 +106,19 @@ impl<'g> Rotary<'g> {
     /// Attention scores do not change when the channels of q and k are permuted alike, so the halves
     /// of all sections are gathered: [`Rotary::linear`] permutes the rows of the q and k weights, and
     /// the rotation becomes one rotate-half over the whole head.
+    ///
+    /// `order` lists the tokens as they lie in the sequence.
     pub fn on_grid(
         builder: &'g crate::graph::Builder,
         grid: &[usize],
         scales: &[f32],
         head_size: usize,
+        order: &[usize],
     ) -> Self {
         let section = head_size / grid.len();
-        let tokens: usize = grid.iter().product();
+        let tokens = order.len();
         let mut angles = vec![0f32; tokens * (head_size / 2)];
-        for (token, row) in angles.chunks_mut(head_size / 2).enumerate() {
+        for (&token, row) in order.iter().zip(angles.chunks_mut(head_size / 2)) {
             let mut rest = token;
             for axis in (0..grid.len()).rev() {
                 let position = (rest % grid[axis]) as f32 / scales[axis];
@@ -215,41 +218,77 @@ impl Regroup {
         }
     }
 
+    /// In which order the axes of tokens `(j n + m) n + k`, `[j, m, k]`, lie in memory when groups lie
+    /// one after the other.
+    fn axes(self) -> [usize; 3] {
+        match self {
+            Self::Dense => [0, 1, 2],
+            Self::Single(_) => [2, 0, 1],
+            Self::Group(_) => [1, 0, 2],
+        }
+    }
+
+    /// The tokens of a sequence in the order of their groups, `tokens` a multiple of `n²`.
+    pub fn order(self, tokens: usize) -> Vec<usize> {
+        let n = self.groups();
+        let sizes = [tokens / (n * n), n, n];
+        let [a, b, c] = self.axes();
+        let mut order = Vec::with_capacity(tokens);
+        for x in 0..sizes[a] {
+            for y in 0..sizes[b] {
+                for z in 0..sizes[c] {
+                    let mut at = [0; 3];
+                    (at[a], at[b], at[c]) = (x, y, z);
+                    order.push((at[0] * n + at[1]) * n + at[2]);
+                }
+            }
+        }
+        order
+    }
+
+    /// `x [B, L, ..]` with tokens in the order of one grouping → in that of another.
+    pub fn reorder(x: Value<'_>, from: Self, to: Self) -> Value<'_> {
+        let n = from.groups().max(to.groups());
+        if from == to {
+            return x;
+        }
+        let shape = x.shape();
+        let inner: usize = shape[2..].iter().product();
+        let sizes = [shape[1] / (n * n), n, n];
+        let lying = from.axes();
+        let [a, b, c] = lying.map(|axis| sizes[axis]);
+        let place = |axis: usize| 1 + lying.iter().position(|&lies| lies == axis).unwrap_or(axis);
+        let [d, e, f] = to.axes().map(place);
+        x.reshape([shape[0], a, b, c, inner])
+            .permute([0, d, e, f, 4])
+            .reshape(shape)
+    }
+
     /// `x [B, L, ..]` → `[B · groups, L' / groups, ..]`, zeros added where `L` is short.
     pub fn split(self, x: Value<'_>) -> Value<'_> {
         let x = x.pad(1, 0, self.padding(x.dim(1)));
-        let (b, l, rest) = (x.dim(0), x.dim(1), &x.shape()[2..]);
-        let inner: usize = rest.iter().product();
-        let grouped = match self {
-            Self::Dense => return x,
-            Self::Single(n) => x.reshape([b, l / n, n, inner]).permute([0, 2, 1, 3]),
-            Self::Group(n) => x
-                .reshape([b, l / (n * n), n, n * inner])
-                .permute([0, 2, 1, 3]),
-        };
-        let mut shape = vec![b * self.groups(), l / self.groups()];
-        shape.extend_from_slice(rest);
-        grouped.reshape(shape)
+        self.apart(Self::reorder(x, Self::Dense, self))
     }
 
     /// The inverse of [`Regroup::split`] for `tokens` tokens.
     pub fn merge(self, x: Value<'_>, tokens: usize) -> Value<'_> {
-        let (b, l, rest) = (
-            x.dim(0) / self.groups(),
-            x.dim(1) * self.groups(),
-            &x.shape()[2..],
-        );
-        let inner: usize = rest.iter().product();
-        let ordered = match self {
-            Self::Dense => return x,
-            Self::Single(n) => x.reshape([b, n, l / n, inner]).permute([0, 2, 1, 3]),
-            Self::Group(n) => x
-                .reshape([b, n, l / (n * n), n * inner])
-                .permute([0, 2, 1, 3]),
-        };
-        let mut shape = vec![b, l];
-        shape.extend_from_slice(rest);
-        ordered.reshape(shape).slice(1, 0, tokens)
+        Self::reorder(self.together(x), self, Self::Dense).slice(1, 0, tokens)
+    }
+
+    /// `x [B, L, ..]` whose tokens lie in the order of the groups → `[B · groups, L / groups, ..]`.
+    pub fn apart(self, x: Value<'_>) -> Value<'_> {
+        let mut shape = x.shape();
+        shape[0] *= self.groups();
+        shape[1] /= self.groups();
+        x.reshape(shape)
+    }
+
+    /// The inverse of [`Regroup::apart`].
+    pub fn together(self, x: Value<'_>) -> Value<'_> {
+        let mut shape = x.shape();
+        shape[0] /= self.groups();
+        shape[1] *= self.groups();
+        x.reshape(shape)
     }
 }
 
@@ -273,9 +312,17 @@ pub fn attend<'g>(
     merge_heads(q.attention(k, v, scale, mask))
 }
 
-/// The rows of an adaLN table for one sample: `[B, n, D]` cut into `n` rows `[B, 1, D]`.
+/// The rows of an adaLN table `[n, B, D]`, each `[B, 1, D]`. They come first so that each lies in one
+/// piece.
 pub fn rows<const N: usize>(table: Value<'_>) -> [Value<'_>; N] {
-    table.chunk(1)
+    let (b, d) = (table.dim(1), table.dim(2));
+    table.chunk(0).map(|row| row.reshape([b, 1, d]))
+}
+
+/// An adaLN projection `[B, n · D]` as the table `[n, B, D]` that [`rows`] takes.
+pub fn row_table(projected: Value<'_>, n: usize) -> Value<'_> {
+    let (b, width) = (projected.dim(0), projected.dim(1));
+    projected.reshape([b, n, width / n]).permute([1, 0, 2])
 }
 
 /// Largest entry over non-overlapping windows of the last three axes of `[B, T, H, W]`.

@@ -20,7 +20,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("media", &[]),
         ("nn", &["graph"]),
         ("models", &["nn", "graph"]),
-        ("backend", &["graph", "weights", "disk", "machine"]),
+        ("cann", &["disk"]),
+        ("backend", &["graph", "weights", "disk", "machine", "cann"]),
         (
             "checkpoint",
             &["weights", "models", "tokenizers", "samplers", "disk"],

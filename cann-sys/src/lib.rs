@@ -62,17 +62,24 @@ impl fmt::Display for Library {
     }
 }
 
+/// How many missing functions a message names; a library that lacks more is another library.
+const NAMED: usize = 8;
+
 /// Functions that the engine cannot do without and that the libraries do not export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub Vec<(Library, &'static str)>);
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (library, name)) in self.0.iter().enumerate() {
+        let shown = self.0.len().min(NAMED);
+        for (i, (library, name)) in self.0[..shown].iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}{name} in {library}")?;
         }
-        Ok(())
+        match self.0.len() - shown {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 

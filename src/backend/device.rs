@@ -15,6 +15,10 @@ pub enum DeviceKind {
     Cpu,
     /// ONNX Runtime on an NVIDIA GPU.
     Cuda,
+    /// CANN on an Ascend NPU.
+    Cann,
+    /// The twin of an Ascend NPU, on the host.
+    Twin,
 }
 
 impl DeviceKind {
@@ -22,7 +26,8 @@ impl DeviceKind {
     pub fn default_dtype(self) -> DType {
         match self {
             Self::Reference | Self::Cpu => DType::F32,
-            Self::Cuda => DType::BF16,
+            Self::Cuda | Self::Cann => DType::BF16,
+            Self::Twin => DType::F16,
         }
     }
 
@@ -60,6 +65,8 @@ impl fmt::Display for Device {
             DeviceKind::Reference => f.write_str("reference"),
             DeviceKind::Cpu => f.write_str("cpu"),
             DeviceKind::Cuda => write!(f, "cuda:{}", self.ordinal),
+            DeviceKind::Cann => write!(f, "cann:{}", self.ordinal),
+            DeviceKind::Twin => write!(f, "twin:{}", self.ordinal),
         }
     }
 }
@@ -70,7 +77,8 @@ impl FromStr for Device {
     fn from_str(text: &str) -> Result<Self, Error> {
         let unknown = || {
             Error::request(format!(
-                "unknown device {text:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)"
+                "unknown device {text:?}; devices are reference, cpu, cuda:N, cann:N and twin:N (cuda is \
+                 cuda:0)"
             ))
         };
         let (kind, ordinal) = match text.split_once(':') {
@@ -81,6 +89,8 @@ impl FromStr for Device {
             ("reference", None) => DeviceKind::Reference,
             ("cpu", None) => DeviceKind::Cpu,
             ("cuda", _) => DeviceKind::Cuda,
+            ("cann", _) => DeviceKind::Cann,
+            ("twin", _) => DeviceKind::Twin,
             _ => return Err(unknown()),
         };
         Ok(Self {
@@ -130,21 +140,22 @@ mod tests {
 
     #[test]
     fn names_of_devices_are_read_as_they_are_written() {
-        for name in ["reference", "cpu", "cuda:0", "cuda:3"] {
+        for name in ["reference", "cpu", "cuda:0", "cuda:3", "cann:7", "twin:1"] {
             assert_eq!(name.parse::<Device>().expect(name).to_string(), name);
         }
-        assert_eq!(
-            "cuda".parse::<Device>().expect("cuda").to_string(),
-            "cuda:0"
-        );
+        for name in ["cuda", "cann", "twin"] {
+            let first = name.parse::<Device>().expect(name).to_string();
+            assert_eq!(first, format!("{name}:0"));
+        }
     }
 
     #[test]
     fn an_unknown_device_is_named_with_those_that_there_are() {
-        for name in ["gpu", "cuda:x", "cpu:1", "twin"] {
+        for name in ["gpu", "cuda:x", "cpu:1", "twin:"] {
             let error = name.parse::<Device>().expect_err(name).to_string();
             let expected = format!(
-                "unknown device {name:?}; devices are reference, cpu and cuda:N (cuda is cuda:0)"
+                "unknown device {name:?}; devices are reference, cpu, cuda:N, cann:N and twin:N (cuda is \
+                 cuda:0)"
             );
             assert_eq!(error, expected);
         }

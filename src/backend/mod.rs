@@ -5,6 +5,7 @@
 //! shared by all programs), activations, and state such as the causal caches of a streaming decoder,
 //! which the caller owns and passes to programs as inputs and gets back as outputs.
 
+pub mod cann;
 mod device;
 pub mod onnx;
 pub mod open;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cann::CannBackend;
 use super::onnx::cuda::CudaEnv;
 use super::onnx::library::{self, FindError, Found, Provider, SearchEnv};
 use super::onnx::setup::Setup;
@@ -38,14 +39,28 @@ pub fn open(wish: Option<Device>, options: &Options, cancel: &Cancel) -> Result<
             kind: DeviceKind::Reference,
             ..
         }) => Ok(Arc::new(Reference::new())),
+        Some(
+            device @ Device {
+                kind: DeviceKind::Cann | DeviceKind::Twin,
+                ..
+            },
+        ) => Ok(Arc::new(CannBackend::open(device)?)),
         Some(device) => open_onnx(device, options, cancel),
         None => best(options, cancel),
     }
 }
 
-/// `cuda:0` where a library with the provider and all that it needs are there, else `cpu`, else
-/// `reference`.
+/// `cann:0` where CANN and a card are there, else `cuda:0` where a library with the provider and all
+/// that it needs are there, else `cpu`, else `reference`. Never the twin.
 fn best(options: &Options, cancel: &Cancel) -> Result<Arc<dyn Backend>> {
+    let cann = Device {
+        kind: DeviceKind::Cann,
+        ordinal: 0,
+    };
+    match CannBackend::open(cann) {
+        Ok(backend) => return Ok(Arc::new(backend)),
+        Err(why) => tracing::debug!("{cann} is not used: {why}"),
+    }
     let cuda = Device {
         kind: DeviceKind::Cuda,
         ordinal: 0,

@@ -56,20 +56,19 @@ pub(super) fn run(args: &DevicesArgs, _: &Global, cancel: &Cancel) -> Result<u8>
         }
     };
     let mut rows = vec![look(Device::REFERENCE)?, look(Device::CPU)?];
-    for ordinal in 0.. {
-        cancel.check()?;
-        let row = look(Device {
-            kind: DeviceKind::Cuda,
-            ordinal,
-        })?;
-        // That there is no card after the last one is no news.
-        if ordinal > 0 && !row.available {
-            break;
-        }
-        let last = !row.available;
-        rows.push(row);
-        if last {
-            break;
+    for kind in [DeviceKind::Cuda, DeviceKind::Cann, DeviceKind::Twin] {
+        for ordinal in 0.. {
+            cancel.check()?;
+            let row = look(Device { kind, ordinal })?;
+            // That there is no card after the last one is no news.
+            if ordinal > 0 && !row.available {
+                break;
+            }
+            let last = !row.available;
+            rows.push(row);
+            if last {
+                break;
+            }
         }
     }
     if args.json {
@@ -125,7 +124,8 @@ impl Row {
     fn failed(device: Device, error: &Error) -> Self {
         let text = super::logging::chain(error);
         // The message begins with the device or its kind, which the line does already.
-        let why = [format!("{device}: "), "cuda: ".to_owned()]
+        let kinds = ["cuda: ", "cann: ", "twin: "].map(str::to_owned);
+        let why = [format!("{device}: ")]
             .iter()
             .find_map(|prefix| text.strip_prefix(prefix.as_str()))
             .unwrap_or(&text)
@@ -137,7 +137,7 @@ impl Row {
 /// Why a device is not there, in a line, where that is because libraries are missing.
 fn absent_library(device: Device, named: Option<&Path>) -> Option<String> {
     let (provider, what, setup) = match device.kind {
-        DeviceKind::Reference => return None,
+        DeviceKind::Reference | DeviceKind::Cann | DeviceKind::Twin => return None,
         DeviceKind::Cpu => (Provider::Cpu, "ONNX Runtime", "ascendit setup"),
         DeviceKind::Cuda => (
             Provider::Cuda,

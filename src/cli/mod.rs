@@ -96,10 +96,11 @@ enum LogFormat {
 /// Options of commands that run models.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: auto, reference, cpu, cuda:N. auto takes cuda:0, then cpu, then reference.
+    /// Where to compute: auto, reference, cpu, cuda:N, cann:N, or twin:N, which checks what cann
+    /// would do, on the CPU. auto takes cann:0, then cuda:0, then cpu, then reference.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
-    /// What to compute in. auto is f32 on reference and cpu, bf16 on cuda.
+    /// What to compute in. auto is f32 on reference and cpu, bf16 on cuda and cann, f16 on twin.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
     dtype: DTypeArg,
     /// ONNX Runtime's library file (version 1.24 or later), for cpu and cuda. Otherwise looked for

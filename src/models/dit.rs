@@ -354,7 +354,7 @@ fn forward<'g>(
         let p = p.at("final_layer");
         let d = config.hidden_size;
         let modulation = nn::linear(&p.at("adaLN_modulation").at(1).in_f32(), c.silu(), 2 * d);
-        let [shift, scale] = nn::rows(modulation.reshape([x.dim(0), 2, d]));
+        let [shift, scale] = nn::rows(nn::row_table(modulation, 2));
         let (patch, out) = (config.patch_size, config.out_channels);
         let patches = nn::linear(
             &p.at("linear"),
@@ -399,7 +399,7 @@ fn forward_block<'g>(config: &Config, p: &Params<'g>, x: Value<'g>, c: Value<'g>
     let (d, g) = (config.hidden_size, x.builder());
     let modulation = nn::linear(&p.at("adaLN_modulation").at(1).in_f32(), c.silu(), 6 * d);
     let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] =
-        nn::rows(modulation.reshape([x.dim(0), 6, d]));
+        nn::rows(nn::row_table(modulation, 6));
     let [gate_a, gate_m] = [gate_a, gate_m].map(|gate| gate.cast(x.dtype()));
     let normed = x.ada_layer_norm(shift_a, scale_a, 1e-6);
     let x = x + gate_a

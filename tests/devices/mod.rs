@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use ascendit::backend::cann::CannBackend;
 use ascendit::backend::onnx::library::{Provider, SearchEnv, find};
 use ascendit::backend::onnx::{OnnxBackend, OnnxOptions};
 use ascendit::backend::reference::Reference;
@@ -34,6 +35,11 @@ pub(crate) fn available() -> Vec<Box<dyn Backend>> {
             Ok(backend) => found.push(Box::new(backend)),
             Err(why) => skip(&device.to_string(), &why),
         }
+    }
+    let twin: Device = "twin".parse().expect("a device");
+    match CannBackend::open(twin) {
+        Ok(backend) => found.push(Box::new(backend)),
+        Err(why) => skip("twin", &why.to_string()),
     }
     found
 }

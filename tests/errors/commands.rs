@@ -121,7 +121,7 @@ fn others() -> Vec<Case> {
         case(
             "inspect --device tpu",
             2,
-            "ERROR unknown device \"tpu\"; devices are reference, cpu and cuda:N (cuda is cuda:0)",
+            "ERROR unknown device \"tpu\"; devices are reference, cpu, cuda:N, cann:N and twin:N (cuda is cuda:0)",
         ),
         with(
             Place::demo,

@@ -177,12 +177,12 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "generate seven -o out.mp4 --device tpu",
             2,
-            "ERROR unknown device \"tpu\"; devices are reference, cpu and cuda:N (cuda is cuda:0)",
+            "ERROR unknown device \"tpu\"; devices are reference, cpu, cuda:N, cann:N and twin:N (cuda is cuda:0)",
         ),
         case(
             "generate seven -o out.mp4 --device cuda:x",
             2,
-            "ERROR unknown device \"cuda:x\"; devices are reference, cpu and cuda:N (cuda is cuda:0)",
+            "ERROR unknown device \"cuda:x\"; devices are reference, cpu, cuda:N, cann:N and twin:N (cuda is cuda:0)",
         ),
         case(
             "+ --template maybe",

@@ -84,7 +84,7 @@ impl OnnxBackend {
                 ordinal: i32::try_from(device.ordinal)
                     .map_err(|_| Error::request(format!("there is no device {device}")))?,
             },
-            DeviceKind::Reference => {
+            DeviceKind::Reference | DeviceKind::Cann | DeviceKind::Twin => {
                 return Err(Error::request(format!(
                     "ONNX Runtime does not drive {device}"
                 )));

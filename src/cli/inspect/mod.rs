@@ -3,6 +3,7 @@
 
 mod component;
 mod cost;
+mod plan;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ use super::model::{CheckpointArgs, local};
 use super::output::{print, print_json, table};
 use super::settings::SettingsArgs;
 use super::{DTypeArg, Global};
-use crate::backend::Device;
+use crate::backend::cann::soc::Soc;
+use crate::backend::{Device, DeviceKind};
 use crate::cancel::Cancel;
 use crate::checkpoint::hub::is_engine_file;
 use crate::checkpoint::{Checkpoint, Defaults, Overrides, is_checkpoint_file};
@@ -22,6 +24,7 @@ use crate::tensor::DType;
 use crate::{Error, Result};
 use component::Component;
 use cost::DeviceCost;
+use plan::Plans;
 
 #[derive(Args)]
 pub(super) struct InspectArgs {
@@ -33,10 +36,14 @@ pub(super) struct InspectArgs {
     checkpoint: CheckpointArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// The device whose costs are shown: reference, cpu, cuda:N. Default: cpu and cuda.
+    /// The device whose costs are shown: reference, cpu, cuda:N, cann:N, twin:N. Default: cpu and
+    /// cuda. For cann and twin, the plan of launches is shown as well.
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// What is computed in. auto is f32 on reference and cpu, bf16 on cuda.
+    /// The Ascend chip that plans are made for: 910B1, 910B2, 910B3, 910B4, 910B4-1.
+    #[arg(long, value_name = "CHIP", default_value = "910B2")]
+    soc: String,
+    /// What is computed in. auto is f32 on reference and cpu, bf16 on cuda and cann, f16 on twin.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
     dtype: DTypeArg,
     /// Print the graph of a stage, or of all, in place of the rest.
@@ -80,6 +87,8 @@ struct Report {
     /// What the costs are for.
     request: RequestReport,
     costs: Vec<DeviceCost>,
+    /// For devices that run plans of launches.
+    plans: Vec<Plans>,
 }
 
 #[derive(Serialize)]
@@ -124,11 +133,18 @@ pub(super) fn run(args: &InspectArgs, global: &Global, cancel: &Cancel) -> Resul
         print_graphs(args, wanted, &settings, &checkpoint)?;
         return Ok(0);
     }
-    let costs = targets(args)?
-        .into_iter()
-        .map(|(device, dtype)| DeviceCost::new(device, dtype, &settings, &checkpoint))
+    let targets = targets(args)?;
+    let soc = Soc::named(&args.soc)?;
+    let costs = targets
+        .iter()
+        .map(|&(device, dtype)| DeviceCost::new(device, dtype, &settings, &checkpoint))
         .collect();
-    let report = report(args, &checkpoint, &settings, costs)?;
+    let plans = targets
+        .iter()
+        .filter(|(device, _)| matches!(device.kind, DeviceKind::Cann | DeviceKind::Twin))
+        .map(|&(_, dtype)| Plans::new(soc, dtype, &settings, &checkpoint))
+        .collect();
+    let report = report(args, &checkpoint, &settings, costs, plans)?;
     if args.json {
         print_json(&report)?;
     } else {
@@ -196,6 +212,7 @@ fn report(
     checkpoint: &Checkpoint,
     settings: &Settings,
     costs: Vec<DeviceCost>,
+    plans: Vec<Plans>,
 ) -> Result<Report> {
     let (transformer, vae, text) = (
         &checkpoint.transformer,
@@ -227,6 +244,7 @@ fn report(
             decode_chunk: settings.decode_chunk,
         },
         costs,
+        plans,
     })
 }
 
@@ -288,5 +306,6 @@ fn text(report: &Report) -> String {
         }
     ));
     blocks.extend(report.costs.iter().map(DeviceCost::text));
+    blocks.extend(report.plans.iter().map(Plans::text));
     blocks.join("\n\n")
 }

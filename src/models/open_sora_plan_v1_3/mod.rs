@@ -150,21 +150,51 @@ pub fn transformer(config: &Config, shape: &Shape, compute: DType) -> Graph {
         config.interpolation_scale_h,
         config.interpolation_scale_w,
     ];
-    let rotary = Rotary::on_grid(&g, &grid, &scales, config.attention_head_dim);
+    let mut order = Regroup::Dense;
+    let mut tables = vec![];
     for i in 0..config.num_layers {
+        let regroup = config.regroup(i);
+        let order_before = order;
+        order = stream_order(regroup, x.dim(1));
+        let known = tables.iter().find(|(known, _)| *known == order);
+        let rotary = match known {
+            Some((_, rotary)) => *rotary,
+            None => {
+                let tokens = order.order(x.dim(1));
+                let rotary =
+                    Rotary::on_grid(&g, &grid, &scales, config.attention_head_dim, &tokens);
+                tables.push((order, rotary));
+                rotary
+            }
+        };
         let block = Block {
             config,
             p: p.at("transformer_blocks").at(i),
             rotary,
-            regroup: config.regroup(i),
+            regroup,
+            order,
         };
-        let mask = masks.of(block.regroup);
+        let mask = masks.of(regroup);
         x = g.scope(format!("transformer_blocks.{i}"), || {
+            let x = Regroup::reorder(x, order_before, order);
             block.forward(x, text, modulation, mask, text_mask)
         });
     }
-    let sample = g.scope("head", || head(config, &p, x, embedded, grid));
+    let sample = g.scope("head", || {
+        let x = Regroup::reorder(x, order, Regroup::Dense);
+        head(config, &p, x, embedded, grid)
+    });
     g.finish([("sample", sample)])
+}
+
+/// The order in which a block's tokens lie: that of its groups, so that attention takes them as they
+/// are; everything else in a block looks at each token alone. Where tokens would have to be added to
+/// fill the groups, they stay in their own order.
+fn stream_order(regroup: Regroup, tokens: usize) -> Regroup {
+    match regroup.padding(tokens) {
+        0 => regroup,
+        _ => Regroup::Dense,
+    }
 }
 
 /// Patch embedding per frame: `[B, C, T, H, W]` → `[B, T · H/p · W/p, D]`. The inpainting variant
@@ -198,7 +228,7 @@ fn embed<'g>(config: &Config, p: &Params<'g>, x: Value<'g>) -> Value<'g> {
 }
 
 /// adaLN-single (PixArt-α, arXiv 2310.00426, section 2.3): one modulation for all blocks,
-/// `[B, 6, D]`, and the embedded timestep `[B, 1, D]` for the head; both f32.
+/// `[6, B, D]`, and the embedded timestep `[1, B, D]` for the head; both f32.
 fn adaln_single<'g>(
     config: &Config,
     p: &Params<'g>,
@@ -216,9 +246,15 @@ fn adaln_single<'g>(
     );
     let modulation = nn::linear(&p.at("linear").in_f32(), embedded.silu(), 6 * width);
     (
-        modulation.reshape([b, 6, width]),
-        embedded.reshape([b, 1, width]),
+        nn::row_table(modulation, 6),
+        embedded.reshape([1, b, width]),
     )
+}
+
+/// A block's own part of its modulation, `[n, 1, D]`.
+fn scale_shift_table<'g>(p: &Params<'g>, n: usize, width: usize) -> Value<'g> {
+    let table = p.in_f32().weight("scale_shift_table", &[n, width]);
+    table.reshape([n, 1, width])
 }
 
 /// Summands or lengths that keep self attention off masked and added tokens, per regrouping.
@@ -290,10 +326,12 @@ struct Block<'a, 'g> {
     p: Params<'g>,
     rotary: Rotary<'g>,
     regroup: Regroup,
+    /// In which the tokens lie.
+    order: Regroup,
 }
 
 impl<'g> Block<'_, 'g> {
-    /// `x [B, L, D]`, `text [B, S, D]`, `modulation [B, 6, D]`.
+    /// `x [B, L, D]`, `text [B, S, D]`, `modulation [6, B, D]`.
     fn forward(
         &self,
         x: Value<'g>,
@@ -303,10 +341,7 @@ impl<'g> Block<'_, 'g> {
         text_mask: Option<(Mask, Value<'g>)>,
     ) -> Value<'g> {
         let g = x.builder();
-        let table = self
-            .p
-            .in_f32()
-            .weight("scale_shift_table", &[6, self.config.width()]);
+        let table = scale_shift_table(&self.p, 6, self.config.width());
         let [shift_a, scale_a, gate_a, shift_m, scale_m, gate_m] = nn::rows(modulation + table);
         let [gate_a, gate_m] = [gate_a, gate_m].map(|gate| gate.cast(x.dtype()));
         let x = x + gate_a
@@ -345,8 +380,16 @@ impl<'g> Block<'_, 'g> {
             self.rotary.apply(nn::split_heads(projected, heads))
         };
         let v = nn::split_heads(nn::linear_opt(&p.at("to_v"), x, heads * size, bias), heads);
-        let [q, k, v] = [turned("to_q"), turned("to_k"), v].map(|value| self.regroup.split(value));
-        let mixed = self.regroup.merge(nn::attend(q, k, v, mask), tokens);
+        let ordered = self.order == self.regroup;
+        let [q, k, v] = [turned("to_q"), turned("to_k"), v].map(|value| match ordered {
+            true => self.regroup.apart(value),
+            false => self.regroup.split(value),
+        });
+        let mixed = nn::attend(q, k, v, mask);
+        let mixed = match ordered {
+            true => self.regroup.together(mixed),
+            false => self.regroup.merge(mixed, tokens),
+        };
         nn::linear(&p.at("to_out").at(0), mixed, heads * size)
     }
 
@@ -419,8 +462,7 @@ fn head<'g>(
     embedded: Value<'g>,
     grid: [usize; 3],
 ) -> Value<'g> {
-    let [shift, scale] =
-        nn::rows(p.in_f32().weight("scale_shift_table", &[2, config.width()]) + embedded);
+    let [shift, scale] = nn::rows(scale_shift_table(p, 2, config.width()) + embedded);
     let (patch, out) = (config.patch_size, config.out_channels());
     let patches = nn::linear(
         &p.at("proj_out"),

@@ -1,0 +1,449 @@
+//! Kernel binaries: shared libraries of the host that stand for what a device would load.
+//!
+//! A kernel `k` is `void k(const struct twin_block *)`, called once per block, with
+//!
+//! ```c
+//! struct twin_block {
+//!     const void *args;      /* the argument block, laid out as on a device */
+//!     uint64_t bytes;        /* its size */
+//!     uint32_t index, count; /* which block, of how many */
+//!     void *(*at)(const void *access, uint64_t address, uint64_t bytes); /* null outside of memory */
+//!     const void *access;
+//! };
+//! ```
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_void};
+use std::path::Path;
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+use cann_sys::{
+    aclError, aclprofAicoreEvents, aclprofAicoreMetrics, aclprofConfig, aclrtArgsHandle,
+    aclrtBinHandle, aclrtBinaryLoadOptions, aclrtFuncHandle, aclrtLaunchKernelCfg,
+    aclrtParamHandle, aclrtStream,
+};
+
+use super::api::write;
+use super::{ready, runtime};
+use crate::error::{
+    Failure, INVALID_FILE, INVALID_PARAM, RT_INVALID_HANDLE, RT_PARAM_INVALID, answer,
+};
+use crate::nnop;
+
+/// What a kernel gets.
+#[repr(C)]
+struct TwinBlock {
+    args: *const c_void,
+    bytes: u64,
+    index: u32,
+    count: u32,
+    at: unsafe extern "C" fn(*const c_void, u64, u64) -> *mut c_void,
+    access: *const c_void,
+}
+
+type Entry = unsafe extern "C" fn(*const TwinBlock);
+
+/// A shared library.
+struct Binary(*mut c_void);
+
+// SAFETY: a handle of the loader can be used on every thread.
+unsafe impl Send for Binary {}
+// SAFETY: as above.
+unsafe impl Sync for Binary {}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // SAFETY: the handle was opened and nothing of it is used any more.
+        unsafe { dlclose(self.0) };
+    }
+}
+
+unsafe extern "C" {
+    fn dlopen(path: *const c_char, flags: i32) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn dlclose(library: *mut c_void) -> i32;
+}
+
+const RTLD_NOW: i32 = 2;
+
+/// What was loaded.
+#[derive(Default)]
+pub(crate) struct Kernels {
+    binaries: HashMap<usize, Arc<Binary>>,
+    functions: HashMap<usize, (String, Entry, Arc<Binary>)>,
+    arguments: HashMap<usize, (usize, Vec<u8>)>,
+}
+
+impl Kernels {
+    pub(crate) fn binaries(&self) -> usize {
+        self.binaries.len()
+    }
+
+    pub(crate) fn arguments(&self) -> usize {
+        self.arguments.len()
+    }
+}
+
+/// See the documentation of CANN.
+///
+/// # Safety
+/// `path` is a text and `handle` is null or valid to write. The file is a library whose initialisers
+/// are sound.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclrtBinaryLoadFromFile(
+    path: *const c_char,
+    _options: *mut aclrtBinaryLoadOptions,
+    handle: *mut aclrtBinHandle,
+) -> aclError {
+    answer(
+        "aclrtBinaryLoadFromFile",
+        (|| {
+            let mut held = ready()?;
+            held.current()?;
+            if path.is_null() {
+                return Err(Failure::new(INVALID_PARAM, "the path is a null pointer"));
+            }
+            // SAFETY: the caller's promise.
+            let text = unsafe { CStr::from_ptr(path) };
+            let shown = text.to_string_lossy();
+            if !Path::new(&*shown).is_file() {
+                return Err(Failure::new(INVALID_FILE, format!("{shown} is no file")));
+            }
+            // SAFETY: the caller's promise.
+            let library = unsafe { dlopen(text.as_ptr(), RTLD_NOW) };
+            if library.is_null() {
+                return Err(Failure::new(
+                    INVALID_FILE,
+                    format!("{shown} cannot be loaded"),
+                ));
+            }
+            let number = held.handle();
+            held.kernels
+                .binaries
+                .insert(number, Arc::new(Binary(library)));
+            // SAFETY: the caller's promise.
+            unsafe { write(handle, number as aclrtBinHandle) }
+        })(),
+    )
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclrtBinaryUnLoad(handle: aclrtBinHandle) -> aclError {
+    let mut held = runtime();
+    let removed = held.kernels.binaries.remove(&(handle as usize));
+    if let Some(binary) = &removed {
+        held.kernels
+            .functions
+            .retain(|_, (_, _, of)| !Arc::ptr_eq(of, binary));
+    }
+    answer(
+        "aclrtBinaryUnLoad",
+        match removed {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(RT_INVALID_HANDLE, "there is no such binary")),
+        },
+    )
+}
+
+/// See the documentation of CANN.
+///
+/// # Safety
+/// `name` is a text and `function` is null or valid to write.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclrtBinaryGetFunction(
+    handle: aclrtBinHandle,
+    name: *const c_char,
+    function: *mut aclrtFuncHandle,
+) -> aclError {
+    answer(
+        "aclrtBinaryGetFunction",
+        (|| {
+            let mut held = ready()?;
+            let binary = held.kernels.binaries.get(&(handle as usize)).cloned();
+            let binary =
+                binary.ok_or_else(|| Failure::new(RT_INVALID_HANDLE, "there is no such binary"))?;
+            if name.is_null() {
+                return Err(Failure::new(RT_PARAM_INVALID, "the name is a null pointer"));
+            }
+            // SAFETY: the caller's promise; the library is open.
+            let (name, entry) = unsafe {
+                let name = CStr::from_ptr(name);
+                (
+                    name.to_string_lossy().into_owned(),
+                    dlsym(binary.0, name.as_ptr()),
+                )
+            };
+            if entry.is_null() {
+                let text = format!("the binary has no kernel {name}");
+                return Err(Failure::new(RT_INVALID_HANDLE, text));
+            }
+            // SAFETY: kernels of the twin have this type.
+            let entry = unsafe { std::mem::transmute::<*mut c_void, Entry>(entry) };
+            let number = held.handle();
+            held.kernels.functions.insert(number, (name, entry, binary));
+            // SAFETY: the caller's promise.
+            unsafe { write(function, number as aclrtFuncHandle) }
+        })(),
+    )
+}
+
+/// See the documentation of CANN.
+///
+/// # Safety
+/// `handle` is null or valid to write.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclrtKernelArgsInit(
+    function: aclrtFuncHandle,
+    handle: *mut aclrtArgsHandle,
+) -> aclError {
+    answer(
+        "aclrtKernelArgsInit",
+        (|| {
+            let mut held = ready()?;
+            if !held.kernels.functions.contains_key(&(function as usize)) {
+                return Err(Failure::new(RT_INVALID_HANDLE, "there is no such kernel"));
+            }
+            let number = held.handle();
+            held.kernels
+                .arguments
+                .insert(number, (function as usize, vec![]));
+            // SAFETY: the caller's promise.
+            unsafe { write(handle, number as aclrtArgsHandle) }
+        })(),
+    )
+}
+
+/// See the documentation of CANN.
+///
+/// # Safety
+/// `param` is valid for `size` bytes and `handle` is null or valid to write.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclrtKernelArgsAppend(
+    arguments: aclrtArgsHandle,
+    param: *mut c_void,
+    size: usize,
+    handle: *mut aclrtParamHandle,
+) -> aclError {
+    answer(
+        "aclrtKernelArgsAppend",
+        (|| {
+            let mut held = ready()?;
+            let found = held.kernels.arguments.get_mut(&(arguments as usize));
+            let (_, block) = found
+                .ok_or_else(|| Failure::new(RT_INVALID_HANDLE, "there are no such arguments"))?;
+            if param.is_null() || size == 0 {
+                return Err(Failure::new(RT_PARAM_INVALID, "an argument has no bytes"));
+            }
+            // Natural alignment, at least 4 bytes and at most 8.
+            let alignment = size.next_power_of_two().clamp(4, 8);
+            block.resize(block.len().next_multiple_of(alignment), 0);
+            // SAFETY: the caller's promise.
+            block
+                .extend_from_slice(unsafe { std::slice::from_raw_parts(param.cast::<u8>(), size) });
+            match handle.is_null() {
+                true => Ok(()),
+                // SAFETY: the caller's promise.
+                false => unsafe { write(handle, block.len() as aclrtParamHandle) },
+            }
+        })(),
+    )
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclrtKernelArgsFinalize(arguments: aclrtArgsHandle) -> aclError {
+    let held = runtime();
+    let known = held.kernels.arguments.contains_key(&(arguments as usize));
+    answer(
+        "aclrtKernelArgsFinalize",
+        match known {
+            true => Ok(()),
+            false => Err(Failure::new(
+                RT_INVALID_HANDLE,
+                "there are no such arguments",
+            )),
+        },
+    )
+}
+
+/// See the documentation of CANN. The arguments are used up.
+///
+/// # Safety
+/// The kernel is what [`Entry`] says.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclrtLaunchKernelWithConfig(
+    function: aclrtFuncHandle,
+    blocks: u32,
+    stream: aclrtStream,
+    _config: *mut aclrtLaunchKernelCfg,
+    arguments: aclrtArgsHandle,
+    _reserve: *mut c_void,
+) -> aclError {
+    answer(
+        "aclrtLaunchKernelWithConfig",
+        (|| {
+            let mut held = ready()?;
+            let stream = held.stream(stream)?;
+            let (name, entry, binary) =
+                held.kernels
+                    .functions
+                    .get(&(function as usize))
+                    .cloned()
+                    .ok_or_else(|| Failure::new(RT_INVALID_HANDLE, "there is no such kernel"))?;
+            let known = held.kernels.arguments.get(&(arguments as usize));
+            if known.is_none_or(|(of, _)| *of != function as usize) {
+                return Err(Failure::new(
+                    RT_INVALID_HANDLE,
+                    "there are no such arguments",
+                ));
+            }
+            if blocks == 0 {
+                return Err(Failure::new(
+                    RT_PARAM_INVALID,
+                    "a kernel needs at least one block",
+                ));
+            }
+            let (_, args) = held
+                .kernels
+                .arguments
+                .remove(&(arguments as usize))
+                .unwrap_or_default();
+            drop(held);
+            let device = stream.device;
+            nnop::enqueue(&name, &stream, move || {
+                let _open = &binary;
+                let access = KernelAccess { device };
+                // Aligned as a device's argument block is.
+                let mut words = vec![0u64; args.len().div_ceil(8)];
+                // SAFETY: the words are at least as long.
+                unsafe {
+                    words
+                        .as_mut_ptr()
+                        .cast::<u8>()
+                        .copy_from(args.as_ptr(), args.len())
+                };
+                for index in 0..blocks {
+                    let block = TwinBlock {
+                        args: words.as_ptr().cast(),
+                        bytes: args.len() as u64,
+                        index,
+                        count: blocks,
+                        at: kernel_memory,
+                        access: (&raw const access).cast(),
+                    };
+                    // SAFETY: the caller's promise about the kernel.
+                    unsafe { entry(&block) };
+                }
+                Ok(())
+            })
+        })(),
+    )
+}
+
+struct KernelAccess {
+    device: usize,
+}
+
+/// The twin's place of an address of the device.
+unsafe extern "C" fn kernel_memory(access: *const c_void, address: u64, bytes: u64) -> *mut c_void {
+    // SAFETY: a kernel passes on what it got.
+    let access = unsafe { &*access.cast::<KernelAccess>() };
+    let found = runtime().heap.find(address as usize, bytes as usize);
+    match found.filter(|block| block.device == access.device) {
+        Some(block) => block.at(address as usize).cast(),
+        None => null_mut(),
+    }
+}
+
+/// See the documentation of CANN. Launches are written to `launches.jsonl` in the folder.
+///
+/// # Safety
+/// `folder` is valid for `length` bytes.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclprofInit(folder: *const c_char, length: usize) -> aclError {
+    answer(
+        "aclprofInit",
+        (|| {
+            if folder.is_null() {
+                return Err(Failure::new(INVALID_PARAM, "the folder is a null pointer"));
+            }
+            // SAFETY: the caller's promise.
+            let bytes = unsafe { std::slice::from_raw_parts(folder.cast::<u8>(), length) };
+            let folder = String::from_utf8_lossy(bytes).into_owned();
+            let path = Path::new(folder.trim_end_matches('\0')).join("launches.jsonl");
+            *profile_path() = Some(path);
+            Ok(())
+        })(),
+    )
+}
+
+fn profile_path() -> std::sync::MutexGuard<'static, Option<std::path::PathBuf>> {
+    static PATH: std::sync::Mutex<Option<std::path::PathBuf>> = std::sync::Mutex::new(None);
+    PATH.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclprofFinalize() -> aclError {
+    *profile_path() = None;
+    crate::log::profile_to(None);
+    0
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclprofStart(config: *const aclprofConfig) -> aclError {
+    answer(
+        "aclprofStart",
+        (|| {
+            if config.is_null() {
+                return Err(Failure::new(INVALID_PARAM, "the config is a null pointer"));
+            }
+            let Some(path) = profile_path().clone() else {
+                return Err(Failure::new(INVALID_PARAM, "aclprofInit was not called"));
+            };
+            let file = std::fs::File::create(&path)
+                .map_err(|e| Failure::new(INVALID_PARAM, format!("{}: {e}", path.display())))?;
+            crate::log::profile_to(Some(file));
+            Ok(())
+        })(),
+    )
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclprofStop(_config: *const aclprofConfig) -> aclError {
+    crate::log::profile_to(None);
+    0
+}
+
+/// See the documentation of CANN.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn aclprofCreateConfig(
+    devices: *mut u32,
+    count: u32,
+    _metrics: aclprofAicoreMetrics,
+    _events: *const aclprofAicoreEvents,
+    kinds: u64,
+) -> *mut aclprofConfig {
+    match devices.is_null() || count == 0 {
+        true => null_mut(),
+        false => Box::into_raw(Box::new(kinds)).cast(),
+    }
+}
+
+/// See the documentation of CANN.
+///
+/// # Safety
+/// The config was made by [`aclprofCreateConfig`] and not destroyed.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn aclprofDestroyConfig(config: *const aclprofConfig) -> aclError {
+    if !config.is_null() {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Box::from_raw(config.cast_mut().cast::<u64>()) });
+    }
+    0
+}

@@ -1,0 +1,101 @@
+//! A device with what all programs on it share: one stream, one arena and one workspace.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::cann::{Context, DeviceBuffer, Stream};
+use crate::tensor::{DType, HostTensor};
+use crate::{Error, Result};
+
+/// A device of [`super::CannBackend`].
+pub(super) struct Engine {
+    pub(super) context: Context,
+    pub(super) stream: Stream,
+    pub(super) prompt_attention: bool,
+    memory: Mutex<Memory>,
+}
+
+/// Memory that the program that runs has to itself. It grows and is given back with the device.
+#[derive(Default)]
+pub(super) struct Memory {
+    arena: Option<Arc<DeviceBuffer>>,
+    workspace: Option<Arc<DeviceBuffer>>,
+}
+
+/// A tensor on the device.
+pub(super) struct Tensor {
+    pub(super) buffer: Arc<DeviceBuffer>,
+    /// The values of an integer tensor, which operators read on the host.
+    pub(super) known: Option<Vec<i64>>,
+}
+
+impl Engine {
+    pub(super) fn new(context: Context) -> Result<Self> {
+        let stream = context.stream()?;
+        let prompt_attention = context.cann().has_prompt_attention();
+        Ok(Self {
+            context,
+            stream,
+            prompt_attention,
+            memory: Mutex::default(),
+        })
+    }
+
+    /// The memory for one program at a time.
+    pub(super) fn turn(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A host tensor on the device.
+    pub(super) fn upload(&self, tensor: &HostTensor) -> Result<Tensor> {
+        let bytes = tensor.as_bytes();
+        let buffer = self.context.alloc_for(bytes.len(), "an input")?;
+        self.stream.upload(bytes, &buffer, 0)?;
+        let known = (tensor.dtype() == DType::I64).then(|| tensor.as_i64().to_vec());
+        Ok(Tensor { buffer, known })
+    }
+
+    /// What went wrong at a place of the model.
+    pub(super) fn at(&self, place: &str, error: Error) -> Error {
+        let prefix = match place {
+            "" => return error,
+            place => format!("{place}: "),
+        };
+        match error {
+            Error::Device { device, what } => Error::Device {
+                device,
+                what: prefix + &what,
+            },
+            other => other,
+        }
+    }
+}
+
+impl Memory {
+    /// At least so many bytes for values.
+    pub(super) fn arena(&mut self, engine: &Engine, bytes: usize) -> Result<Arc<DeviceBuffer>> {
+        grown(&mut self.arena, engine, bytes, "the values of a step")
+    }
+
+    /// At least so many bytes for what operators need beside their operands.
+    pub(super) fn workspace(&mut self, engine: &Engine, bytes: usize) -> Result<Arc<DeviceBuffer>> {
+        grown(&mut self.workspace, engine, bytes, "operators' workspace")
+    }
+}
+
+fn grown(
+    held: &mut Option<Arc<DeviceBuffer>>,
+    engine: &Engine,
+    bytes: usize,
+    purpose: &str,
+) -> Result<Arc<DeviceBuffer>> {
+    if let Some(buffer) = held.as_ref().filter(|buffer| buffer.len() >= bytes) {
+        return Ok(Arc::clone(buffer));
+    }
+    // The old one goes first, or both would have to fit; what still runs keeps it alive.
+    if held.take().is_some() {
+        engine.stream.synchronize()?;
+    }
+    let buffer = engine.context.alloc_for(bytes, purpose)?;
+    *held = Some(Arc::clone(&buffer));
+    Ok(buffer)
+}

@@ -1,0 +1,79 @@
+//! Shapes, joints and tables.
+
+use super::super::call::Aclnn;
+use super::super::view::View;
+use super::Lowering;
+use crate::graph::ResizeMode;
+
+impl Lowering<'_> {
+    /// The same elements under another shape, copied only where strides cannot express it.
+    pub(super) fn reshape(&mut self, x: &View, shape: &[usize]) -> View {
+        match x.reshape(shape) {
+            Some(view) => view,
+            None => {
+                let whole = self.contiguous(x).reshape(shape);
+                whole.expect("what is in one piece has any shape")
+            }
+        }
+    }
+
+    /// One joining launch; or, where a large part would have to be brought into one piece for it, a
+    /// copy of each part to its place.
+    pub(super) fn concat(&mut self, parts: &[View], axis: usize, shape: &[usize]) -> View {
+        let dtype = parts[0].dtype;
+        let largest = parts.iter().max_by_key(|part| part.size_bytes());
+        if largest.is_some_and(|part| !part.is_contiguous()) {
+            let out = self.temp(dtype, shape);
+            let mut start = 0;
+            for part in parts {
+                let len = part.shape[axis];
+                let place = out.slice(axis, start, len);
+                self.launch(Aclnn::Copy, vec![part.clone()], vec![place]);
+                start += len;
+            }
+            return out;
+        }
+        let parts: Vec<View> = parts.iter().map(|part| self.contiguous(part)).collect();
+        self.emit(Aclnn::Cat(axis), parts, dtype, shape)
+    }
+
+    pub(super) fn pad(&mut self, x: &View, axis: usize, before: usize, after: usize) -> View {
+        let mut pads = vec![(0, 0); x.shape.len()];
+        pads[axis] = (before, after);
+        self.pad_all(x, pads)
+    }
+
+    /// Zeros around every axis.
+    pub(super) fn pad_all(&mut self, x: &View, pads: Vec<(usize, usize)>) -> View {
+        if pads.iter().all(|&pad| pad == (0, 0)) {
+            return x.clone();
+        }
+        let sizes = x.shape.iter().zip(&pads);
+        let shape: Vec<usize> = sizes
+            .map(|(n, (before, after))| before + n + after)
+            .collect();
+        let x = self.contiguous(x);
+        let dtype = x.dtype;
+        self.emit(Aclnn::ConstantPadNd(pads), vec![x], dtype, &shape)
+    }
+
+    pub(super) fn gather(&mut self, table: &View, ids: &View, shape: &[usize]) -> View {
+        let inputs = vec![self.contiguous(table), self.contiguous(ids)];
+        self.emit(Aclnn::Embedding, inputs, table.dtype, shape)
+    }
+
+    /// Operators for enlargement take three spatial axes; fewer get axes of size 1 in front.
+    pub(super) fn resize(&mut self, x: &View, mode: ResizeMode, shape: &[usize]) -> View {
+        let op = match mode {
+            ResizeMode::Nearest => Aclnn::UpsampleNearest3d,
+            ResizeMode::Linear => Aclnn::UpsampleTrilinear3d,
+        };
+        let volume =
+            |shape: &[usize]| [&shape[..2], &vec![1; 5 - shape.len()], &shape[2..]].concat();
+        let x = self.contiguous(x);
+        let x = self.reshape(&x, &volume(&x.shape));
+        let dtype = x.dtype;
+        let out = self.emit(op, vec![x], dtype, &volume(shape));
+        out.reshape(shape).expect("a new value is in one piece")
+    }
+}

@@ -1,0 +1,107 @@
+//! What a plan will take on a chip, by counting: a range, never a measurement.
+//!
+//! The lower end is the roofline: each launch takes the longer of its operations at the chip's peak and
+//! its bytes at the memory's. The upper end takes efficiencies from published measurements of CANN's
+//! operators on 910B chips: large products 0.88 of the peak, attention 0.51 at 128 channels a head
+//! (its time per query and key hardly depends on the channels), elementwise operators 0.69 of the
+//! memory's rate. Convolutions have no published measurement: 0.75 of the peak and two passes for the
+//! change of format that CANN does inside are an estimate.
+
+use super::call::{Aclnn, Call};
+use super::plan::Plan;
+use super::soc::Soc;
+use crate::tensor::{DType, numel};
+
+/// Rows from which on a product is large.
+const LARGE_ROWS: usize = 16_384;
+/// Share of the peak that large products reach, and smaller ones.
+const PRODUCTS: [f64; 2] = [0.88, 0.62];
+/// Share of the peak that attention with 128 channels a head reaches.
+const ATTENTION: f64 = 0.51;
+/// What is left of it where there are few keys, and how few.
+const FEW_KEYS: (usize, f64) = (512, 0.8);
+/// Share of the peak that convolutions are taken to reach.
+const CONVOLUTION: f64 = 0.75;
+/// Share of the memory's rate that elementwise operators reach.
+const STREAMING: f64 = 0.69;
+/// Seconds that a launch takes at least.
+const LAUNCH: f64 = 3e-6;
+/// Bytes of workspace per cube core that attention takes: scores, weights and sums of a few tiles.
+const ATTENTION_WORKSPACE: u64 = 1_300_000;
+
+/// A range of seconds, by counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// No run can take less.
+    pub roofline_s: f64,
+    /// What CANN's operators are likely to take.
+    pub calibrated_s: f64,
+}
+
+/// Seconds of one run of a plan.
+pub fn predict(plan: &Plan, soc: &Soc) -> Prediction {
+    let mut sum = Prediction::default();
+    for launch in &plan.launches {
+        let one = of_call(&launch.call, soc);
+        sum.roofline_s += one.roofline_s;
+        sum.calibrated_s += one.calibrated_s;
+    }
+    sum
+}
+
+/// Bytes of workspace that the operators of a plan ask for at once, as an estimate: what CANN really
+/// asks for, only CANN says.
+pub fn workspace_bytes(plan: &Plan, soc: &Soc) -> u64 {
+    let of_call = |call: &Call| match call.op {
+        Aclnn::Convolution { .. } => reformatted_bytes(call) / 2,
+        Aclnn::FlashAttentionScore { .. } | Aclnn::PromptFlashAttention { .. } => {
+            soc.cube_cores as u64 * ATTENTION_WORKSPACE
+        }
+        _ => 0,
+    };
+    let calls = plan.launches.iter().map(|launch| of_call(&launch.call));
+    calls.max().unwrap_or(0)
+}
+
+fn of_call(call: &Call, soc: &Soc) -> Prediction {
+    let peak = soc.peak();
+    let dtype = call.inputs.first().map_or(DType::F32, |view| view.dtype);
+    let work = call.flops() as f64 / peak.flops(dtype);
+    let traffic = call.bytes() as f64 / peak.bytes_per_s;
+    let calibrated = match call.op {
+        Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul => {
+            let rows = numel(&call.outputs[0].shape) / call.outputs[0].shape.last().unwrap_or(&1);
+            let share = PRODUCTS[usize::from(rows < LARGE_ROWS)];
+            (work / share).max(traffic / STREAMING)
+        }
+        Aclnn::FlashAttentionScore { .. } | Aclnn::PromptFlashAttention { .. } => {
+            let (keys, channels) = (call.inputs[1].shape[1], call.inputs[0].shape[3]);
+            let mut share = ATTENTION * soc.attention * (channels as f64 / 128.0).min(1.0);
+            if keys <= FEW_KEYS.0 {
+                share *= FEW_KEYS.1;
+            }
+            (work / share).max(traffic / STREAMING)
+        }
+        Aclnn::Convolution { .. } => {
+            let inside = reformatted_bytes(call) as f64 / peak.bytes_per_s / STREAMING;
+            (work / CONVOLUTION).max(traffic / STREAMING) + inside
+        }
+        _ => traffic / STREAMING,
+    };
+    Prediction {
+        roofline_s: work.max(traffic),
+        calibrated_s: calibrated.max(LAUNCH),
+    }
+}
+
+/// Bytes that change format inside a convolution, read and written: operand and result, channels in
+/// sixteens.
+fn reformatted_bytes(call: &Call) -> u64 {
+    let bytes = |shape: &[usize], size: usize| {
+        let channels = shape[1].next_multiple_of(16);
+        (numel(shape) / shape[1] * channels * size) as u64
+    };
+    let views = [&call.inputs[0], &call.outputs[0]];
+    let sizes = views.map(|view| bytes(&view.shape, view.dtype.size_bytes()));
+    2 * (sizes[0] + sizes[1])
+}

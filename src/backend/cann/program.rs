@@ -1,0 +1,196 @@
+//! A compiled graph: its plan, its weights on the device, and the launches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::call::Lengths;
+use super::engine::{Engine, Memory, Tensor};
+use super::launch::prepare;
+use super::lower::Base;
+use super::plan::Plan;
+use super::view::View;
+use super::weights::CannWeights;
+use crate::Result;
+use crate::backend::{DeviceTensor, Program, Watch};
+use crate::cann::{DeviceBuffer, Event};
+use crate::graph::Graph;
+
+/// Segments that are started before the first of them has to be done: few, so that a program stops
+/// soon when it is asked to, and more than one, so that the device does not wait for the host.
+const SEGMENTS_AHEAD: usize = 2;
+
+/// A program of [`super::CannBackend`].
+pub(super) struct CannProgram {
+    engine: Arc<Engine>,
+    plan: Plan,
+    /// For each buffer of the plan that is a weight or a constant, what it is.
+    fixed: Vec<Option<Arc<DeviceBuffer>>>,
+}
+
+/// Where the buffers of a plan lie in one run.
+pub(super) struct Places<'a> {
+    plan: &'a Plan,
+    fixed: &'a [Option<Arc<DeviceBuffer>>],
+    inputs: &'a [Arc<Tensor>],
+    outputs: Vec<Arc<DeviceBuffer>>,
+    arena: Option<Arc<DeviceBuffer>>,
+}
+
+impl CannProgram {
+    pub(super) fn compile(
+        engine: &Arc<Engine>,
+        graph: &Graph,
+        weights: &CannWeights,
+    ) -> Result<Self> {
+        let plan = Plan::new(graph, engine.prompt_attention);
+        tracing::debug!(
+            launches = plan.launches.len(),
+            arena_bytes = plan.arena_bytes,
+            "plan"
+        );
+        let fixed = plan
+            .bases
+            .iter()
+            .map(|base| match base {
+                Base::Weight(index) => weights.get(&plan.graph.weights[*index], engine).map(Some),
+                Base::Constant(tensor) => Ok(Some(engine.upload(tensor)?.buffer)),
+                Base::Temp(_) | Base::Input(_) => Ok(None),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            engine: Arc::clone(engine),
+            plan,
+            fixed,
+        })
+    }
+
+    /// Starts all launches, a few segments ahead of what the device has done.
+    fn run_launches(
+        &self,
+        places: &Places<'_>,
+        memory: &mut Memory,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
+        let graph = &self.plan.graph;
+        let outermost = |scope: u32| graph.scopes[scope as usize].outermost;
+        let segments: Vec<_> = self
+            .plan
+            .launches
+            .chunk_by(|a, b| outermost(a.scope) == outermost(b.scope))
+            .collect();
+        let mut ahead: VecDeque<Event> = VecDeque::new();
+        let mut done = 0;
+        let mut finish = |event: Event| {
+            event.synchronize()?;
+            done += 1;
+            (watch.on_segment)(done, segments.len());
+            Ok(())
+        };
+        for segment in &segments {
+            for launch in *segment {
+                watch.cancel.check()?;
+                let scope = &graph.scopes[launch.scope as usize].path;
+                prepare(&self.engine.context, &launch.call, places)
+                    .and_then(|prepared| {
+                        let workspace = match prepared.workspace_bytes() {
+                            0 => None,
+                            bytes => Some(memory.workspace(&self.engine, bytes)?),
+                        };
+                        prepared.launch(workspace.as_ref(), &self.engine.stream)
+                    })
+                    .map_err(|e| self.engine.at(scope, e))?;
+            }
+            let event = self.engine.context.event()?;
+            self.engine.stream.record(&event)?;
+            ahead.push_back(event);
+            if ahead.len() > SEGMENTS_AHEAD {
+                ahead.pop_front().map_or(Ok(()), &mut finish)?;
+            }
+        }
+        ahead.into_iter().try_for_each(finish)
+    }
+}
+
+impl Program for CannProgram {
+    fn run(&mut self, inputs: Vec<DeviceTensor>, watch: &Watch<'_>) -> Result<Vec<DeviceTensor>> {
+        let graph = &self.plan.graph;
+        let types = graph.inputs.iter().map(|port| graph.type_of(port.node));
+        let fits = inputs.len() == graph.inputs.len()
+            && inputs
+                .iter()
+                .zip(types)
+                .all(|(tensor, (dtype, shape))| tensor.dtype() == dtype && tensor.shape() == shape);
+        assert!(fits, "{inputs:?} for a program of other inputs");
+        let inputs: Vec<Arc<Tensor>> = inputs.into_iter().map(super::tensor_of).collect();
+        let mut memory = self.engine.turn();
+        let outputs = self
+            .plan
+            .outputs
+            .iter()
+            .map(|id| match self.plan.bases[id.0] {
+                Base::Temp(bytes) => self.engine.context.alloc_for(bytes, "a result"),
+                _ => unreachable!("an output is a value of the program"),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let arena = match self.plan.arena_bytes {
+            0 => None,
+            bytes => Some(memory.arena(&self.engine, bytes)?),
+        };
+        let places = Places {
+            plan: &self.plan,
+            fixed: &self.fixed,
+            inputs: &inputs,
+            outputs,
+            arena,
+        };
+        let result = self.run_launches(&places, &mut memory, watch);
+        // Whatever happened, nothing of this run is left on the stream.
+        let finished = self.engine.stream.synchronize();
+        result.and(finished)?;
+        let output = |(port, buffer): (&crate::graph::Port, &Arc<DeviceBuffer>)| {
+            let (dtype, shape) = graph.type_of(port.node);
+            let tensor = Tensor {
+                buffer: Arc::clone(buffer),
+                known: None,
+            };
+            DeviceTensor::new(dtype, shape, Arc::new(tensor))
+        };
+        Ok(graph
+            .outputs
+            .iter()
+            .zip(&places.outputs)
+            .map(output)
+            .collect())
+    }
+}
+
+impl Places<'_> {
+    /// The buffer that a view lies in, and where in it the view's buffer begins, in bytes.
+    pub(super) fn buffer(&self, view: &View) -> (&Arc<DeviceBuffer>, usize) {
+        let base = &self.plan.bases[view.base.0];
+        let output = self.plan.outputs.iter().position(|id| *id == view.base);
+        match (base, output) {
+            (Base::Input(index), _) => (&self.inputs[*index].buffer, 0),
+            (Base::Weight(_) | Base::Constant(_), _) => {
+                let buffer = self.fixed[view.base.0].as_ref();
+                (buffer.expect("made when the graph was compiled"), 0)
+            }
+            (Base::Temp(_), Some(index)) => (&self.outputs[index], 0),
+            (Base::Temp(_), None) => {
+                let arena = self.arena.as_ref().expect("the plan has values in it");
+                (arena, self.plan.offsets[&view.base])
+            }
+        }
+    }
+
+    /// Lengths of rows.
+    pub(super) fn lengths<'a>(&'a self, lengths: &'a Lengths) -> &'a [i64] {
+        match lengths {
+            Lengths::Known(known) => known,
+            Lengths::Input(index) => self.inputs[*index]
+                .known
+                .as_deref()
+                .expect("integers are kept on the host"),
+        }
+    }
+}

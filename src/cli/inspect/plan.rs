@@ -1,0 +1,211 @@
+//! What a generation is on an Ascend chip: launches, memory and a predicted time. No device is needed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::super::output::table;
+use crate::backend::cann::plan::Plan;
+use crate::backend::cann::predict::{predict, workspace_bytes};
+use crate::backend::cann::soc::Soc;
+use crate::checkpoint::Checkpoint;
+use crate::disk::size_text;
+use crate::graph::cost;
+use crate::pipeline::{Settings, Stage, stage_graphs};
+use crate::tensor::DType;
+
+/// The plans of a generation's programs.
+#[derive(Serialize)]
+pub(super) struct Plans {
+    chip: &'static str,
+    dtype: &'static str,
+    programs: Vec<ProgramPlan>,
+    /// Weights, values and workspace that are there at once, at the most.
+    peak_bytes: u64,
+    memory_bytes: u64,
+    predicted: Seconds,
+}
+
+/// One program: a graph at one size.
+#[derive(Serialize)]
+struct ProgramPlan {
+    stage: Stage,
+    runs: usize,
+    launches: usize,
+    operators: BTreeMap<&'static str, OperatorPlan>,
+    copies: usize,
+    copied_bytes: u64,
+    /// Convolutions whose operands change format inside CANN.
+    reformatted: usize,
+    moved_bytes: u64,
+    weight_bytes: u64,
+    arena_bytes: u64,
+    /// An estimate: only CANN knows.
+    workspace_bytes: u64,
+    /// Of one run.
+    predicted: Seconds,
+}
+
+#[derive(Default, Serialize)]
+struct OperatorPlan {
+    launches: usize,
+    moved_bytes: u64,
+}
+
+/// A predicted range.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Seconds {
+    roofline_s: f64,
+    calibrated_s: f64,
+}
+
+impl Plans {
+    pub(super) fn new(
+        soc: &Soc,
+        dtype: DType,
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+    ) -> Self {
+        let graphs = stage_graphs(settings, checkpoint, dtype);
+        let programs: Vec<ProgramPlan> = graphs
+            .iter()
+            .map(|part| {
+                let plan = Plan::new(&part.graph, true);
+                let weights = cost::weight_bytes(&part.graph);
+                ProgramPlan::new(part.stage, part.runs, &plan, weights, soc)
+            })
+            .collect();
+        let mut predicted = Seconds::default();
+        for program in &programs {
+            predicted.roofline_s += program.runs as f64 * program.predicted.roofline_s;
+            predicted.calibrated_s += program.runs as f64 * program.predicted.calibrated_s;
+        }
+        Self {
+            chip: soc.name,
+            dtype: dtype.name(),
+            peak_bytes: peak_bytes(&programs),
+            memory_bytes: soc.memory_bytes,
+            programs,
+            predicted,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let head = [
+            "",
+            "runs",
+            "launches",
+            "moved",
+            "copies",
+            "copied",
+            "weights",
+            "arena",
+            "workspace",
+            "predicted for a run",
+        ];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows[0][0] = format!("plan for {}, {}", self.chip, self.dtype);
+        for program in &self.programs {
+            rows.push(vec![
+                program.stage.to_string(),
+                program.runs.to_string(),
+                program.launches.to_string(),
+                size_text(program.moved_bytes),
+                program.copies.to_string(),
+                size_text(program.copied_bytes),
+                size_text(program.weight_bytes),
+                size_text(program.arena_bytes),
+                size_text(program.workspace_bytes),
+                program.predicted.text(),
+            ]);
+        }
+        let fits = match self.peak_bytes <= self.memory_bytes {
+            true => "fits",
+            false => "does not fit",
+        };
+        let mut blocks = vec![table(&rows)];
+        for program in &self.programs {
+            let mut rows = vec![vec![
+                format!("{}, one run", program.stage),
+                "launches".to_owned(),
+                "moved".to_owned(),
+            ]];
+            rows.extend(program.operators.iter().map(|(name, operator)| {
+                let count = operator.launches.to_string();
+                vec![(*name).to_owned(), count, size_text(operator.moved_bytes)]
+            }));
+            blocks.push(table(&rows));
+        }
+        blocks.push(format!(
+            "peak memory about {}, which {fits} into the {} of a {}; workspaces are an estimate\n\
+             predicted for a generation: {}, counted from operations and bytes (roofline to \
+             calibrated); nothing was measured on a chip",
+            size_text(self.peak_bytes),
+            size_text(self.memory_bytes),
+            self.chip,
+            self.predicted.text(),
+        ));
+        blocks.join("\n\n")
+    }
+}
+
+impl ProgramPlan {
+    fn new(stage: Stage, runs: usize, plan: &Plan, weight_bytes: u64, soc: &Soc) -> Self {
+        let mut operators: BTreeMap<&'static str, OperatorPlan> = BTreeMap::new();
+        for launch in &plan.launches {
+            let operator = operators.entry(launch.call.op.name()).or_default();
+            operator.launches += 1;
+            operator.moved_bytes += launch.call.bytes();
+        }
+        let counts = plan.counts();
+        let seconds = predict(plan, soc);
+        Self {
+            stage,
+            runs,
+            launches: counts.launches,
+            operators,
+            copies: counts.copies,
+            copied_bytes: counts.copied_bytes,
+            reformatted: counts.reformatted,
+            moved_bytes: plan.moved_bytes(),
+            weight_bytes,
+            arena_bytes: plan.arena_bytes as u64,
+            workspace_bytes: workspace_bytes(plan, soc),
+            predicted: Seconds {
+                roofline_s: seconds.roofline_s,
+                calibrated_s: seconds.calibrated_s,
+            },
+        }
+    }
+}
+
+/// The text encoder is gone when the transformer comes, which stays while the decoder works.
+fn peak_bytes(programs: &[ProgramPlan]) -> u64 {
+    let weights = |stage: Stage| {
+        let of_stage = programs.iter().filter(|p| p.stage == stage);
+        of_stage.map(|p| p.weight_bytes).max().unwrap_or(0)
+    };
+    let beside = |p: &ProgramPlan| match p.stage {
+        Stage::Decode => weights(Stage::Denoise),
+        _ => 0,
+    };
+    let needs = programs
+        .iter()
+        .map(|p| beside(p) + p.weight_bytes + p.arena_bytes + p.workspace_bytes);
+    needs.max().unwrap_or(0)
+}
+
+impl Seconds {
+    fn text(self) -> String {
+        let digits = |s: f64| match s {
+            s if s < 0.001 => format!("{:.0} us", s * 1e6),
+            s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+            s => format!("{s:.2} s"),
+        };
+        format!(
+            "{} to {}",
+            digits(self.roofline_s),
+            digits(self.calibrated_s)
+        )
+    }
+}
