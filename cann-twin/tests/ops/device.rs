@@ -34,23 +34,21 @@ pub(crate) enum Lay {
 
 pub(crate) const LAYS: [Lay; 4] = [Lay::Rows, Lay::Swapped, Lay::Reversed, Lay::Gaps];
 
-/// Opens the device for this thread, once per process for what is the process's.
-pub(crate) fn open() -> aclrtStream {
+/// Opens the device for this thread, and CANN for the process.
+pub(crate) fn open() {
     static INIT: Once = Once::new();
+    thread_local!(static OPEN: Once = const { Once::new() });
     INIT.call_once(|| {
         // SAFETY: CANN takes no configuration file as null.
         assert_eq!(unsafe { (TABLE.aclInit)(std::ptr::null()) }, 0);
     });
-    let mut stream = null_mut();
-    // SAFETY: the out-pointer is valid.
-    unsafe {
-        assert_eq!((TABLE.aclrtSetDevice)(0), 0);
-        assert_eq!((TABLE.aclrtCreateStream)(&mut stream), 0);
-    }
-    stream
+    OPEN.with(|open| {
+        // SAFETY: nothing is passed.
+        open.call_once(|| assert_eq!(unsafe { (TABLE.aclrtSetDevice)(0) }, 0));
+    });
 }
 
-/// An array on the device with what the host knows of it. It is never freed: tests are short.
+/// An array on the device with what the host knows of it.
 pub(crate) struct Array {
     pub(crate) dtype: aclDataType,
     pub(crate) shape: Vec<usize>,
@@ -60,6 +58,16 @@ pub(crate) struct Array {
     bytes: usize,
     data: *mut c_void,
     pub(crate) tensor: *mut aclTensor,
+}
+
+impl Drop for Array {
+    fn drop(&mut self) {
+        // SAFETY: both are this array's own, and streams were waited for.
+        unsafe {
+            assert_eq!((TABLE.aclDestroyTensor)(self.tensor), 0);
+            assert_eq!((TABLE.aclrtFree)(self.data), 0);
+        }
+    }
 }
 
 impl Array {
@@ -155,6 +163,11 @@ impl Array {
     /// Something for an output.
     pub(crate) fn out(dtype: aclDataType, shape: &[usize], lay: Lay) -> Self {
         Self::new(dtype, shape, lay, &vec![77.0; shape.iter().product()])
+    }
+
+    /// Address on the device.
+    pub(crate) fn data(&self) -> *mut c_void {
+        self.data
     }
 
     /// Place in memory of element `i` of the row-major order.
@@ -264,6 +277,7 @@ pub(crate) fn random(n: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
+/// A number. It and the lists below are never destroyed: an executor needs them, and tests are short.
 pub(crate) fn scalar(v: f32) -> *mut aclScalar {
     open();
     let mut v = v;
@@ -306,11 +320,12 @@ pub(crate) fn run(
     first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus,
     second: Phase2,
 ) {
-    let stream = open();
+    open();
     let (size, executor) = workspace(first).unwrap();
-    let mut memory = null_mut();
+    let (mut memory, mut stream) = (null_mut(), null_mut());
     // SAFETY: pointers and sizes belong together; the stream is waited for before the workspace goes.
     unsafe {
+        assert_eq!((TABLE.aclrtCreateStream)(&mut stream), 0);
         if size > 0 {
             assert_eq!(
                 (TABLE.aclrtMalloc)(&mut memory, size as usize, ACL_MEM_MALLOC_HUGE_FIRST),

@@ -20,7 +20,11 @@ fn refused(
     first: impl FnOnce(*mut u64, *mut *mut aclOpExecutor) -> aclnnStatus,
 ) {
     let (got_code, got) = workspace(first).expect_err(text);
-    assert_eq!(got, text);
+    let (function, reason) = text.split_once(": ").expect("a function and a reason");
+    assert_eq!(
+        got,
+        format!("EZ{code}: {function}GetWorkspaceSize: {reason}")
+    );
     assert_eq!(got_code, code);
 }
 
@@ -133,6 +137,30 @@ fn arithmetic_is_refused_with_its_reason() {
         scalar(1.0),
         INVALID,
         "aclnnAdd: other has the private format FRACTAL_NZ, must have a plain one",
+    );
+
+    let (shape, strides, storage) = ([2i64, 3], [4i64, 1], [6i64]);
+    // SAFETY: the arrays are as long as given.
+    let beyond = unsafe {
+        (T.aclCreateTensor)(
+            shape.as_ptr(),
+            2,
+            ACL_FLOAT16,
+            strides.as_ptr(),
+            0,
+            ACL_FORMAT_ND,
+            storage.as_ptr(),
+            1,
+            a.data(),
+        )
+    };
+    add(
+        beyond,
+        b.tensor,
+        a.tensor,
+        scalar(1.0),
+        INVALID,
+        "aclnnAdd: self is f16[2, 3] with strides [4, 1] and offset 0, must stay inside of its storage of 6 elements",
     );
 
     let f32s = of(ACL_FLOAT, &[2, 3]);
