@@ -5,14 +5,9 @@
 //! what was given and what is allowed; `nnop::prepare` puts the function's name in front.
 
 use crate::array::element;
-use crate::nnop::{Checked, Refusal, Tensor};
+use crate::nnop::{Checked, INVALID, NULL, Refusal, Tensor};
 use cann_sys::*;
 use std::ops::RangeInclusive;
-
-/// `ACLNN_ERR_PARAM_NULLPTR`.
-pub(crate) const NULL: aclnnStatus = 161001;
-/// `ACLNN_ERR_PARAM_INVALID`.
-pub(crate) const INVALID: aclnnStatus = 161002;
 
 /// Axes of a tensor, at most; of an operand of a matrix product, 6.
 pub(crate) const MAX_RANK: usize = 8;
@@ -139,12 +134,35 @@ pub(crate) fn operand(what: &str, t: &Tensor, types: &[aclDataType]) -> Checked<
     require(bytes.is_some_and(|n| n <= isize::MAX as usize), || {
         format!("{what} is {}, must fit into memory", describe(t))
     })?;
+    let storage = t.storage.iter().map(|&n| n as i128).product::<i128>();
+    require(inside(t, storage), || {
+        format!(
+            "{what} is {} with strides {:?} and offset {}, must stay inside of its storage of {storage} elements",
+            describe(t),
+            t.strides,
+            t.offset
+        )
+    })?;
     require(t.data.is_multiple_of(size), || {
         format!(
             "{what} is at address {:#x}, must be at a multiple of {size} bytes",
             t.data
         )
     })
+}
+
+/// Whether all elements are among the first `storage` ones from the address on.
+fn inside(t: &Tensor, storage: i128) -> bool {
+    if t.shape.contains(&0) {
+        return true;
+    }
+    let (mut first, mut last) = (i128::from(t.offset), i128::from(t.offset));
+    for (&n, &stride) in t.shape.iter().zip(&t.strides) {
+        let reach = (n as i128 - 1) * i128::from(stride);
+        first += reach.min(0);
+        last += reach.max(0);
+    }
+    first >= 0 && last < storage
 }
 
 /// Refuses a tensor whose type differs from another's.

@@ -1,7 +1,7 @@
 //! How attention's operands lie: the layouts BSND, BSH, BNSD and SBH, and sizes in one notation.
 
 use crate::array::View;
-use crate::nnop::{Access, Checked, Refusal, Tensor};
+use crate::nnop::{Access, Checked, INVALID, Refusal, Tensor};
 use crate::rules::{self, describe};
 use std::ffi::{CStr, c_char};
 
@@ -28,7 +28,7 @@ impl Layout {
             .ok_or_else(|| {
                 let names: Vec<_> = allowed.iter().map(|l| l.name()).collect();
                 Refusal {
-                    code: rules::INVALID,
+                    code: INVALID,
                     text: format!("inputLayout is {text:?}, must be {}", rules::one_of(&names)),
                 }
             })
