@@ -45,7 +45,7 @@ fn summary(plan: &Plan) -> String {
     let mut operators: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
     let mut copies: BTreeMap<(String, &str), (usize, u64)> = BTreeMap::new();
     for launch in &plan.launches {
-        let mut count = |entry: &mut (usize, u64)| {
+        let count = |entry: &mut (usize, u64)| {
             entry.0 += 1;
             entry.1 += launch.call.bytes();
         };

@@ -11,6 +11,7 @@ use ascendit::backend::reference::Reference;
 use ascendit::cancel::Cancel;
 use ascendit::checkpoint::{Checkpoint, Overrides};
 use ascendit::pipeline::{Event, Observer, Request, Silent, Stage, TextToVideo};
+use ascendit::tensor::DType;
 use ascendit::verify::{PipelineLimits, run_pipeline};
 
 fn root(path: &str) -> PathBuf {
@@ -23,8 +24,8 @@ fn generations_equal_those_of_the_authors_pipeline() {
         let checkpoint = Checkpoint::open(Some(&root("assets/demo")), &Overrides::default())
             .expect("the demo opens");
         let device = backend.info().device;
-        let mut pipeline =
-            TextToVideo::new(backend.into(), checkpoint, None, true).expect("a pipeline");
+        let mut pipeline = TextToVideo::new(backend.into(), checkpoint, Some(DType::F32), true)
+            .expect("a pipeline");
         let dir = root("tests/data/open-sora-plan-v1.3-pipeline");
         let outcomes = run_pipeline(
             &mut pipeline,

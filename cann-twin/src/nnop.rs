@@ -35,6 +35,8 @@ pub(crate) struct Tensor {
     pub(crate) strides: Vec<i64>,
     pub(crate) offset: i64,
     pub(crate) format: aclFormat,
+    /// Sizes of what is stored; none where the caller does not say.
+    pub(crate) storage: Vec<usize>,
     /// The address that the caller gave.
     pub(crate) data: usize,
 }
@@ -261,8 +263,6 @@ pub(crate) unsafe extern "C" fn aclCreateTensor(
     let made = (|| {
         // SAFETY: the caller's promise.
         let (dims, storage) = unsafe { (list(dims, count)?, list(storage, storage_count)?) };
-        // Where a tensor is stored in another way than it is seen, its elements are there all the same.
-        sizes(storage)?;
         let shape = sizes(dims)?;
         let strides = match strides.is_null() {
             true => row_major(&shape),
@@ -275,6 +275,7 @@ pub(crate) unsafe extern "C" fn aclCreateTensor(
             strides,
             offset,
             format,
+            storage: sizes(storage)?,
             data: data as usize,
         })
     })();

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// A device of [`super::CannBackend`].
 pub(super) struct Engine {
     pub(super) context: Context,
-    pub(super) stream: Stream,
+    /// None after it failed, until the next one is needed.
+    stream: Mutex<Option<Arc<Stream>>>,
     pub(super) prompt_attention: bool,
     memory: Mutex<Memory>,
 }
@@ -30,7 +31,7 @@ pub(super) struct Tensor {
 
 impl Engine {
     pub(super) fn new(context: Context) -> Result<Self> {
-        let stream = context.stream()?;
+        let stream = Mutex::new(Some(Arc::new(context.stream()?)));
         let prompt_attention = context.cann().has_prompt_attention();
         Ok(Self {
             context,
@@ -38,6 +39,34 @@ impl Engine {
             prompt_attention,
             memory: Mutex::default(),
         })
+    }
+
+    /// The stream.
+    pub(super) fn stream(&self) -> Result<Arc<Stream>> {
+        let mut held = self.held();
+        match held.as_ref() {
+            Some(stream) => Ok(Arc::clone(stream)),
+            None => {
+                let stream = Arc::new(self.context.stream()?);
+                *held = Some(Arc::clone(&stream));
+                Ok(stream)
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Arc<Stream>>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a failure: throws away what is in the stream, and the stream, which may not work any more.
+    pub(super) fn clear(&self) {
+        let Some(stream) = self.held().take() else {
+            return;
+        };
+        // That it cannot be stopped is no news beside the failure.
+        if let Err(why) = stream.abort() {
+            tracing::debug!("the stream cannot be stopped: {why}");
+        }
     }
 
     /// The memory for one program at a time.
@@ -49,7 +78,7 @@ impl Engine {
     pub(super) fn upload(&self, tensor: &HostTensor) -> Result<Tensor> {
         let bytes = tensor.as_bytes();
         let buffer = self.context.alloc_for(bytes.len(), "an input")?;
-        self.stream.upload(bytes, &buffer, 0)?;
+        self.stream()?.upload(bytes, &buffer, 0)?;
         let known = (tensor.dtype() == DType::I64).then(|| tensor.as_i64().to_vec());
         Ok(Tensor { buffer, known })
     }
@@ -93,7 +122,7 @@ fn grown(
     }
     // The old one goes first, or both would have to fit; what still runs keeps it alive.
     if held.take().is_some() {
-        engine.stream.synchronize()?;
+        engine.stream()?.synchronize()?;
     }
     let buffer = engine.context.alloc_for(bytes, purpose)?;
     *held = Some(Arc::clone(&buffer));

@@ -128,7 +128,7 @@ impl Backend for CannBackend {
     fn download(&self, tensor: &DeviceTensor) -> Result<HostTensor> {
         let data = tensor_of(tensor.clone());
         let len = numel(tensor.shape()) * tensor.dtype().size_bytes();
-        let bytes = self.engine.stream.download(&data.buffer, 0, len)?;
+        let bytes = self.engine.stream()?.download(&data.buffer, 0, len)?;
         Ok(HostTensor::from_le_bytes(
             tensor.dtype(),
             tensor.shape().to_vec(),
@@ -137,7 +137,7 @@ impl Backend for CannBackend {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.engine.stream.synchronize()
+        self.engine.stream()?.synchronize()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::call::Lengths;
 use super::engine::{Engine, Memory, Tensor};
@@ -12,12 +13,20 @@ use super::view::View;
 use super::weights::CannWeights;
 use crate::Result;
 use crate::backend::{DeviceTensor, Program, Watch};
+use crate::cancel::Cancel;
 use crate::cann::{DeviceBuffer, Event};
 use crate::graph::Graph;
 
 /// Segments that are started before the first of them has to be done: few, so that a program stops
 /// soon when it is asked to, and more than one, so that the device does not wait for the host.
 const SEGMENTS_AHEAD: usize = 2;
+
+/// Between looks at an event that is not reached.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
+
+/// Between looks at whether the stream still works.
+const HEALTH_CHECK: Duration = Duration::from_millis(250);
 
 /// A program of [`super::CannBackend`].
 pub(super) struct CannProgram {
@@ -78,10 +87,11 @@ impl CannProgram {
             .launches
             .chunk_by(|a, b| outermost(a.scope) == outermost(b.scope))
             .collect();
+        let stream = self.engine.stream()?;
         let mut ahead: VecDeque<Event> = VecDeque::new();
         let mut done = 0;
         let mut finish = |event: Event| {
-            event.synchronize()?;
+            self.wait(&event, watch.cancel)?;
             done += 1;
             (watch.on_segment)(done, segments.len());
             Ok(())
@@ -96,18 +106,54 @@ impl CannProgram {
                             0 => None,
                             bytes => Some(memory.workspace(&self.engine, bytes)?),
                         };
-                        prepared.launch(workspace.as_ref(), &self.engine.stream)
+                        prepared.launch(workspace.as_ref(), &stream)
                     })
                     .map_err(|e| self.engine.at(scope, e))?;
             }
             let event = self.engine.context.event()?;
-            self.engine.stream.record(&event)?;
+            stream.record(&event)?;
             ahead.push_back(event);
             if ahead.len() > SEGMENTS_AHEAD {
                 ahead.pop_front().map_or(Ok(()), &mut finish)?;
             }
         }
         ahead.into_iter().try_for_each(finish)
+    }
+}
+
+impl CannProgram {
+    /// New buffers for the outputs; one for those that are the same value.
+    fn outputs(&self) -> Result<Vec<Arc<DeviceBuffer>>> {
+        let ids = &self.plan.outputs;
+        let mut made: Vec<Arc<DeviceBuffer>> = Vec::with_capacity(ids.len());
+        for (i, id) in ids.iter().enumerate() {
+            let buffer = match (
+                ids[..i].iter().position(|before| before == id),
+                &self.plan.bases[id.0],
+            ) {
+                (Some(same), _) => Arc::clone(&made[same]),
+                (None, Base::Temp(bytes)) => self.engine.context.alloc_for(*bytes, "a result")?,
+                _ => unreachable!("an output is a value of the program"),
+            };
+            made.push(buffer);
+        }
+        Ok(made)
+    }
+
+    /// Waits for an event, and stops waiting when asked to.
+    fn wait(&self, event: &Event, cancel: &Cancel) -> Result<()> {
+        let (mut pause, mut looked) = (SHORTEST_PAUSE, Instant::now());
+        while !event.is_reached()? {
+            cancel.check()?;
+            if looked.elapsed() > HEALTH_CHECK {
+                // A stream that failed does not come to its events, but tells when it is waited for.
+                self.engine.stream()?.synchronize_within(SHORTEST_PAUSE)?;
+                looked = Instant::now();
+            }
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        Ok(())
     }
 }
 
@@ -123,15 +169,7 @@ impl Program for CannProgram {
         assert!(fits, "{inputs:?} for a program of other inputs");
         let inputs: Vec<Arc<Tensor>> = inputs.into_iter().map(super::tensor_of).collect();
         let mut memory = self.engine.turn();
-        let outputs = self
-            .plan
-            .outputs
-            .iter()
-            .map(|id| match self.plan.bases[id.0] {
-                Base::Temp(bytes) => self.engine.context.alloc_for(bytes, "a result"),
-                _ => unreachable!("an output is a value of the program"),
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let outputs = self.outputs()?;
         let arena = match self.plan.arena_bytes {
             0 => None,
             bytes => Some(memory.arena(&self.engine, bytes)?),
@@ -143,10 +181,11 @@ impl Program for CannProgram {
             outputs,
             arena,
         };
-        let result = self.run_launches(&places, &mut memory, watch);
-        // Whatever happened, nothing of this run is left on the stream.
-        let finished = self.engine.stream.synchronize();
-        result.and(finished)?;
+        if let Err(error) = self.run_launches(&places, &mut memory, watch) {
+            // Nothing of this run is left on the stream.
+            self.engine.clear();
+            return Err(error);
+        }
         let output = |(port, buffer): (&crate::graph::Port, &Arc<DeviceBuffer>)| {
             let (dtype, shape) = graph.type_of(port.node);
             let tensor = Tensor {
