@@ -37,18 +37,30 @@ fn elementwise_operators_take_their_arguments() {
     let y = d.tensor(&[3], &[4.0, 8.0, 16.0]);
     let one = d.tensor(&[1], &[10.0]);
     gives(d, &[3], &[3.0, 8.5, 18.0], |ops, out| ops.add(&x, &y, out));
-    gives(d, &[3], &[9.0, 10.5, 12.0], |ops, out| ops.add(&x, &one, out));
-    gives(d, &[3], &[-5.0, -7.5, -14.0], |ops, out| ops.sub(&x, &y, out));
+    gives(d, &[3], &[9.0, 10.5, 12.0], |ops, out| {
+        ops.add(&x, &one, out)
+    });
+    gives(d, &[3], &[-5.0, -7.5, -14.0], |ops, out| {
+        ops.sub(&x, &y, out)
+    });
     gives(d, &[3], &[-4.0, 4.0, 32.0], |ops, out| ops.mul(&x, &y, out));
-    gives(d, &[3], &[-0.25, 0.0625, 0.125], |ops, out| ops.div(&x, &y, out));
-    gives(d, &[3], &[2.0, 3.5, 5.0], |ops, out| ops.add_scalar(&x, 3.0, out));
-    gives(d, &[3], &[-3.0, 1.5, 6.0], |ops, out| ops.mul_scalar(&x, 3.0, out));
-    gives(d, &[3], &[-21.0, 40.5, 322.0], |ops, out| {
+    gives(d, &[3], &[-0.25, 0.0625, 0.125], |ops, out| {
+        ops.div(&x, &y, out)
+    });
+    gives(d, &[3], &[2.0, 3.5, 5.0], |ops, out| {
+        ops.add_scalar(&x, 3.0, out)
+    });
+    gives(d, &[3], &[-3.0, 1.5, 6.0], |ops, out| {
+        ops.mul_scalar(&x, 3.0, out)
+    });
+    gives(d, &[3], &[-21.0, 20.5, 162.0], |ops, out| {
         ops.addcmul(&x, &x, &y, 5.0, out)
     });
     gives(d, &[3], &[1.0, -0.5, -2.0], |ops, out| ops.neg(&x, out));
     gives(d, &[3], &[0.0, 0.5, 2.0], |ops, out| ops.relu(&x, out));
-    gives(d, &[3], &[2.0, 8.0f32.sqrt(), 4.0], |ops, out| ops.sqrt(&y, out));
+    gives(d, &[3], &[2.0, 8.0f32.sqrt(), 4.0], |ops, out| {
+        ops.sqrt(&y, out)
+    });
     let of = |f: fn(f32) -> f32| [-1.0, 0.5, 2.0].map(f);
     gives(d, &[3], &of(f32::exp), |ops, out| ops.exp(&x, out));
     gives(d, &[3], &of(f32::sin), |ops, out| ops.sin(&x, out));
@@ -56,10 +68,14 @@ fn elementwise_operators_take_their_arguments() {
     gives(d, &[3], &of(f32::tanh), |ops, out| ops.tanh(&x, out));
     let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
     gives(d, &[3], &of(sigmoid), |ops, out| ops.sigmoid(&x, out));
-    gives(d, &[3], &of(|x| x / (1.0 + (-x).exp())), |ops, out| ops.silu(&x, out));
+    gives(d, &[3], &of(|x| x / (1.0 + (-x).exp())), |ops, out| {
+        ops.silu(&x, out)
+    });
     let exact = [-0.158_655_26, 0.345_731_23, 1.954_499_7];
     gives(d, &[3], &exact, |ops, out| ops.gelu(&x, out));
-    gives(d, &[3], &exact, |ops, out| ops.gelu_v2(&x, Gelu::Exact, out));
+    gives(d, &[3], &exact, |ops, out| {
+        ops.gelu_v2(&x, Gelu::Exact, out)
+    });
     let tanh = [-0.158_808_01, 0.345_714, 1.954_597_7];
     gives(d, &[3], &tanh, |ops, out| ops.gelu_v2(&x, Gelu::Tanh, out));
 }
@@ -88,7 +104,9 @@ fn products_take_their_arguments() {
     let d = &device;
     let a = d.tensor(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let b = d.tensor(&[3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
-    gives(d, &[2, 2], &[4.0, 5.0, 10.0, 11.0], |ops, out| ops.matmul(&a, &b, out));
+    gives(d, &[2, 2], &[4.0, 5.0, 10.0, 11.0], |ops, out| {
+        ops.matmul(&a, &b, out)
+    });
     let bias = d.tensor(&[2], &[100.0, 200.0]);
     gives(d, &[2, 2], &[104.0, 205.0, 110.0, 211.0], |ops, out| {
         ops.addmm(&bias, &a, &b, out)
@@ -101,7 +119,9 @@ fn products_take_their_arguments() {
         ..columns.layout().clone()
     };
     let turned = Tensor::new(columns.buffer(), layout).unwrap();
-    gives(d, &[2, 2], &[4.0, 5.0, 10.0, 11.0], |ops, out| ops.matmul(&a, &turned, out));
+    gives(d, &[2, 2], &[4.0, 5.0, 10.0, 11.0], |ops, out| {
+        ops.matmul(&a, &turned, out)
+    });
     let pairs = d.tensor(&[2, 1, 2], &[1.0, 2.0, 3.0, 4.0]);
     let with = d.tensor(&[2, 2, 1], &[5.0, 6.0, 7.0, 8.0]);
     gives(d, &[2, 1, 1], &[17.0, 53.0], |ops, out| {
@@ -201,9 +221,13 @@ fn attention_takes_its_arguments() {
     check("prompt", &out);
 
     let x = device.tensor(&[2, 2], &[0.0, 0.0, 1.0, 0.0]);
-    gives(&device, &[2, 2], &[0.5, 0.5, p, 1.0 - p], |ops, out| ops.softmax(&x, 1, out));
+    gives(&device, &[2, 2], &[0.5, 0.5, p, 1.0 - p], |ops, out| {
+        ops.softmax(&x, 1, out)
+    });
     let q = 1.0 / (1.0 + 1f32.exp());
-    gives(&device, &[2, 2], &[q, 0.5, 1.0 - q, 0.5], |ops, out| ops.softmax(&x, 0, out));
+    gives(&device, &[2, 2], &[q, 0.5, 1.0 - q, 0.5], |ops, out| {
+        ops.softmax(&x, 0, out)
+    });
 }
 
 #[test]
@@ -222,7 +246,12 @@ fn norms_take_their_arguments() {
     });
     let rstd = d.tensor(&[2, 1], &[0.0; 2]);
     let factors = [1.0 / 5f32.sqrt(), 1.0 / 52f32.sqrt()];
-    let expected = [factors[0], 6.0 * factors[0], 2.0 * factors[1], 20.0 * factors[1]];
+    let expected = [
+        factors[0],
+        6.0 * factors[0],
+        2.0 * factors[1],
+        20.0 * factors[1],
+    ];
     gives(d, &[2, 2], &expected, |ops, out| {
         ops.rms_norm(&x, &weight, 1e-12, out, &rstd)
     });
@@ -251,10 +280,14 @@ fn reductions_take_their_arguments() {
     let d = &device;
     let x = d.tensor(&[2, 3], &[1.0, 2.0, 6.0, -4.0, 0.0, 1.0]);
     gives(d, &[2, 1], &[3.0, -1.0], |ops, out| ops.mean(&x, &[1], out));
-    gives(d, &[3], &[-1.5, 1.0, 3.5], |ops, out| ops.mean(&x, &[0], out));
+    gives(d, &[3], &[-1.5, 1.0, 3.5], |ops, out| {
+        ops.mean(&x, &[0], out)
+    });
     gives(d, &[2], &[9.0, -3.0], |ops, out| ops.sum(&x, &[1], out));
     gives(d, &[1, 1], &[6.0], |ops, out| ops.sum(&x, &[0, 1], out));
-    gives(d, &[1, 3], &[1.0, 2.0, 6.0], |ops, out| ops.max(&x, &[0], out));
+    gives(d, &[1, 3], &[1.0, 2.0, 6.0], |ops, out| {
+        ops.max(&x, &[0], out)
+    });
     gives(d, &[2], &[6.0, 1.0], |ops, out| ops.max(&x, &[1], out));
 }
 
@@ -268,9 +301,12 @@ fn movements_take_their_arguments() {
         ops.permute(&x, &[1, 0], out)
     });
     let y = d.tensor(&[2, 1], &[7.0, 8.0]);
-    gives(d, &[2, 4], &[7.0, 1.0, 2.0, 3.0, 8.0, 4.0, 5.0, 6.0], |ops, out| {
-        ops.cat(&[&y, &x], 1, out)
-    });
+    gives(
+        d,
+        &[2, 4],
+        &[7.0, 1.0, 2.0, 3.0, 8.0, 4.0, 5.0, 6.0],
+        |ops, out| ops.cat(&[&y, &x], 1, out),
+    );
     // The second column, backwards and forwards.
     let column = Tensor::new(
         x.buffer(),
@@ -290,11 +326,15 @@ fn movements_take_their_arguments() {
     assert_eq!(d.read(&x), [1.0, 0.0, 3.0, 4.0, 0.0, 6.0]);
 
     let padded = [9.0, 9.0, 9.0, 9.0, 7.0, 9.0, 9.0, 8.0, 9.0];
-    gives(d, &[3, 3], &padded, |ops, out| ops.pad(&y, &[(1, 0), (1, 1)], 9.0, out));
+    gives(d, &[3, 3], &padded, |ops, out| {
+        ops.pad(&y, &[(1, 0), (1, 1)], 9.0, out)
+    });
     let indices = d.buffer(bytemuck::cast_slice(&[1i64, 0, 1]));
     let indices = Tensor::new(&indices, Layout::contiguous(ElementType::I64, &[3])).unwrap();
     let rows = [4.0, 0.0, 6.0, 1.0, 0.0, 3.0, 4.0, 0.0, 6.0];
-    gives(d, &[3, 3], &rows, |ops, out| ops.embedding(&x, &indices, out));
+    gives(d, &[3, 3], &rows, |ops, out| {
+        ops.embedding(&x, &indices, out)
+    });
 
     let image = d.image(Format::Ncdhw, &[1, 1, 1, 1, 2], &[1.0, 3.0]);
     let sized = |scale: f64, align: Option<bool>| {
@@ -322,7 +362,11 @@ fn a_refusal_names_the_operator_the_code_and_the_reason() {
     let device = Device::new(&cann);
     let x = device.tensor(&[3], &[0.0; 3]);
     let y = device.tensor(&[2], &[0.0; 2]);
-    let error = device.context.ops().add(&x, &y, &x).expect_err("shapes do not fit");
+    let error = device
+        .context
+        .ops()
+        .add(&x, &y, &x)
+        .expect_err("shapes do not fit");
     assert!(matches!(&error, Error::Device { device, .. } if device == "twin:0"));
     let error = error.to_string();
     let expected = "twin:0: aclnnAddGetWorkspaceSize failed (161002 ACLNN_ERR_PARAM_INVALID: the \

@@ -92,7 +92,10 @@ fn the_time_between_events_is_that_of_the_work_between_them() {
     device.stream.record(&end).unwrap();
     device.stream.synchronize().unwrap();
     let time = end.since(&start).unwrap();
-    assert!(time > Duration::ZERO && time < Duration::from_secs(60), "{time:?}");
+    assert!(
+        time > Duration::ZERO && time < Duration::from_secs(60),
+        "{time:?}"
+    );
 }
 
 #[test]
@@ -101,7 +104,12 @@ fn waiting_for_some_time_says_whether_all_is_done() {
     let device = Device::new(&cann);
     let buffer = device.context.alloc(8).unwrap();
     device.stream.zero(&buffer, 0, 8).unwrap();
-    assert!(device.stream.synchronize_within(Duration::from_secs(60)).unwrap());
+    assert!(
+        device
+            .stream
+            .synchronize_within(Duration::from_secs(60))
+            .unwrap()
+    );
     assert_eq!(Arc::strong_count(&buffer), 1);
 }
 
@@ -183,7 +191,10 @@ fn a_repeatable_operator_is_launched_again_with_other_contents() {
     let workspace = device.context.alloc(neg.workspace_bytes()).unwrap();
     for value in [1.0f32, 3.0] {
         let bytes = [value; 2];
-        device.stream.upload(bytemuck::cast_slice(&bytes), x.buffer(), 0).unwrap();
+        device
+            .stream
+            .upload(bytemuck::cast_slice(&bytes), x.buffer(), 0)
+            .unwrap();
         neg.launch(Some(&workspace), &device.stream).unwrap();
         assert_eq!(device.read(&out), [-value; 2]);
     }
