@@ -240,9 +240,11 @@ impl Context {
         operation: &str,
         call: impl FnOnce(&Functions) -> c_int,
     ) -> bool {
-        let done = self
-            .bind()
-            .and_then(|functions| self.check(operation, call(functions)));
+        if let Err(error) = self.bind() {
+            // What is given back is told by its handle; the call may still go well.
+            tracing::warn!("{error}");
+        }
+        let done = self.check(operation, call(self.0.cann.functions()));
         done.inspect_err(|error| tracing::warn!("{error}")).is_ok()
     }
 

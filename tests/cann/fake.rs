@@ -35,24 +35,17 @@ pub(crate) fn refusal(search: &Search) -> String {
     Cann::open(search).expect_err("nothing usable").to_string()
 }
 
-/// All functions that the engine needs, by library, as the engine says it of empty libraries.
-pub(crate) fn functions() -> &'static [(String, String)] {
+/// All functions that the engine needs, by library.
+fn functions() -> &'static [(String, String)] {
     static FUNCTIONS: OnceLock<Vec<(String, String)>> = OnceLock::new();
     FUNCTIONS.get_or_init(|| {
-        let root = tempfile::tempdir().unwrap();
-        for library in ["libascendcl.so", "libnnopbase.so", "libopapi.so"] {
-            compile("int nothing;", &root.path().join(library));
-        }
-        let error = refusal(&only(root.path()));
-        let list = error.split_once(" lacks ").expect("a list").1;
-        let list = list.split_once("; tried").expect("its end").0;
-        let split = |entry: &str| {
-            let (name, library) = entry
-                .split_once(" in ")
-                .expect("a function and its library");
-            (library.to_owned(), name.to_owned())
-        };
-        list.split(", ").map(split).collect()
+        let table = include_str!("../../cann-sys/src/table.rs");
+        let required = table.split("required(Library::").skip(1).map(|entry| {
+            let (library, rest) = entry.split_once(',').expect("a library");
+            let name = rest.split('"').nth(1).expect("a name");
+            (format!("lib{}.so", library.to_lowercase()), name.to_owned())
+        });
+        required.collect()
     })
 }
 

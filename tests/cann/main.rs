@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod fake;
+mod faults;
 mod memory;
 mod opening;
 mod ops;

@@ -53,7 +53,7 @@ fn elementwise_operators_take_their_arguments() {
     gives(d, &[3], &[-3.0, 1.5, 6.0], |ops, out| {
         ops.mul_scalar(&x, 3.0, out)
     });
-    gives(d, &[3], &[-21.0, 40.5, 322.0], |ops, out| {
+    gives(d, &[3], &[-21.0, 20.5, 162.0], |ops, out| {
         ops.addcmul(&x, &x, &y, 5.0, out)
     });
     gives(d, &[3], &[1.0, -0.5, -2.0], |ops, out| ops.neg(&x, out));
