@@ -20,7 +20,7 @@
 //! with it: descriptors, buffers and pinned memory are owned; what launches in flight use stays alive
 //! until the device is done with it ([`Stream`]); objects of two libraries or two devices are told
 //! apart. Mixing them up is an error of the engine and panics; everything else that can go wrong is
-//! an [`Error`] with the operation, CANN's code and its name, and what CANN says itself.
+//! an [`crate::Error`] with the operation, CANN's code and its name, and what CANN says itself.
 //!
 //! Libraries and contexts are values: the twin and a card can be open in one process. Only two things
 //! are kept per process, because CANN keeps them so: whether a library is initialised, and how many

@@ -8,5 +8,6 @@ mod memory;
 mod opening;
 mod ops;
 mod process;
+mod profile;
 mod streams;
 mod twin;

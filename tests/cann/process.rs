@@ -148,6 +148,28 @@ fn a_thread_is_bound_when_it_is_not_yet() {
 }
 
 #[test]
+fn two_libraries_are_bound_without_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| root.path().join(name));
+    fake(&a, INIT);
+    fake(&b, INIT);
+    let [first, second] = [&a, &b].map(|folder| {
+        let cann = Cann::open(&only(folder)).unwrap();
+        Context::new(&cann, 0).unwrap()
+    });
+    taken_log(&a);
+    taken_log(&b);
+    for _ in 0..3 {
+        first.memory().unwrap();
+        second.memory().unwrap();
+    }
+    assert_eq!(taken_log(&a), "bind1");
+    assert_eq!(taken_log(&b), "bind1");
+    let buffer = second.alloc(8).expect_err("the library gives none");
+    assert_eq!(buffer.to_string(), "cann:0: aclrtMalloc gave nothing");
+}
+
+#[test]
 fn a_device_that_is_not_there_is_said_with_those_that_are() {
     let root = tempfile::tempdir().unwrap();
     fake(root.path(), INIT);
