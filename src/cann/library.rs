@@ -123,8 +123,9 @@ impl TwinSearch {
     fn files(&self) -> Vec<PathBuf> {
         match (&self.named, &self.exe_dir) {
             (Some(file), _) => vec![file.clone()],
-            // Cargo leaves the libraries of dependencies in `deps`, where tests run too.
-            (None, Some(dir)) => vec![dir.join(TWIN), dir.join("deps").join(TWIN)],
+            // Cargo leaves the libraries of dependencies in `deps`, where tests run too; what lies
+            // beside the program may be older there.
+            (None, Some(dir)) => vec![dir.join("deps").join(TWIN), dir.join(TWIN)],
             (None, None) => vec![],
         }
     }

@@ -105,7 +105,8 @@ fn with_memory(context: &Context, error: Error) -> Error {
     };
     let what = match context.memory() {
         Ok(memory) => format!(
-            "{what}; {} of {} are free",
+            "{what}; {} of {} are free; make fewer frames or a smaller size, pass --decode-chunk 1, \
+             or end other programs that use the card",
             size_text(memory.free_bytes as u64),
             size_text(memory.total_bytes as u64)
         ),

@@ -1,6 +1,6 @@
 //! From a latent to frames, chunk by chunk.
 
-use super::observer::watched;
+use super::observer::{in_stage, watched};
 use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::backend::DeviceTensor;
 use crate::models::{Chunk, chunks};
@@ -126,7 +126,7 @@ impl TextToVideo {
         }
         let weights = self.vae.as_ref().expect("the weights were loaded");
         observer.on(Event::Compile(Stage::Decode));
-        let program = self.backend.compile(&graph, weights)?;
+        let program = in_stage(Stage::Decode, self.backend.compile(&graph, weights))?;
         self.decoders.insert((chunk, size), program);
         observer.on(Event::Ready(Stage::Decode));
         Ok(())

@@ -1,7 +1,7 @@
 //! From noise to a latent: the denoising loop.
 
 use super::encode::Conditioning;
-use super::observer::watched;
+use super::observer::{in_stage, watched};
 use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::backend::DeviceTensor;
 use crate::models::DenoiserShape;
@@ -125,7 +125,8 @@ impl TextToVideo {
         }
         let weights = self.transformer.as_ref().expect("the weights were loaded");
         observer.on(Event::Compile(Stage::Denoise));
-        self.denoiser = Some((shape, self.backend.compile(&graph, weights)?));
+        let program = in_stage(Stage::Denoise, self.backend.compile(&graph, weights))?;
+        self.denoiser = Some((shape, program));
         observer.on(Event::Ready(Stage::Denoise));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::observer::watched;
+use super::observer::{in_stage, watched};
 use super::{Event, Observer, Settings, Stage, TextToVideo, remedy};
 use crate::checkpoint::Checkpoint;
 use crate::tensor::HostTensor;
@@ -108,7 +108,7 @@ impl TextToVideo {
             Self::open_weights(encoder, &graph, encoder.model.known_unused(), self.strict)?;
         let weights = self.backend.load(weights)?;
         observer.on(Event::Compile(Stage::Encode));
-        let mut program = self.backend.compile(&graph, &weights)?;
+        let mut program = in_stage(Stage::Encode, self.backend.compile(&graph, &weights))?;
         observer.on(Event::Ready(Stage::Encode));
         observer.on(Event::Begin(Stage::Encode, new.len()));
         for (i, prompt) in new.iter().enumerate() {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::backend::Watch;
 use crate::cancel::Cancel;
+use crate::{Error, Result};
 
 /// Parts of a generation, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -74,15 +75,26 @@ impl Observer for Silent {
     }
 }
 
+/// Names the stage in which something ran out.
+pub(super) fn in_stage<T>(stage: Stage, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::Exhausted { what } => Error::Exhausted {
+            what: format!("to {stage}: {what}"),
+        },
+        other => other,
+    })
+}
+
 /// Runs `body` with a [`Watch`] that passes segments on to an observer.
 pub(super) fn watched<T>(
     observer: &dyn Observer,
     stage: Stage,
-    body: impl FnOnce(&Watch<'_>) -> T,
-) -> T {
+    body: impl FnOnce(&Watch<'_>) -> Result<T>,
+) -> Result<T> {
     let on_segment = |done, all| observer.on(Event::Segment(stage, done, all));
-    body(&Watch {
+    let watch = Watch {
         cancel: observer.cancel(),
         on_segment: &on_segment,
-    })
+    };
+    in_stage(stage, body(&watch))
 }

@@ -54,6 +54,12 @@ impl Engine {
         }
     }
 
+    /// Does something with the stream, which is replaced if that fails.
+    pub(super) fn with_stream<T>(&self, work: impl FnOnce(&Stream) -> Result<T>) -> Result<T> {
+        let stream = self.stream()?;
+        work(&stream).inspect_err(|_| self.clear())
+    }
+
     fn held(&self) -> MutexGuard<'_, Option<Arc<Stream>>> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +84,7 @@ impl Engine {
     pub(super) fn upload(&self, tensor: &HostTensor) -> Result<Tensor> {
         let bytes = tensor.as_bytes();
         let buffer = self.context.alloc_for(bytes.len(), "an input")?;
-        self.stream()?.upload(bytes, &buffer, 0)?;
+        self.with_stream(|stream| stream.upload(bytes, &buffer, 0))?;
         let known = (tensor.dtype() == DType::I64).then(|| tensor.as_i64().to_vec());
         Ok(Tensor { buffer, known })
     }
@@ -122,7 +128,7 @@ fn grown(
     }
     // The old one goes first, or both would have to fit; what still runs keeps it alive.
     if held.take().is_some() {
-        engine.stream()?.synchronize()?;
+        engine.with_stream(Stream::synchronize)?;
     }
     let buffer = engine.context.alloc_for(bytes, purpose)?;
     *held = Some(Arc::clone(&buffer));

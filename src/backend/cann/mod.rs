@@ -27,7 +27,7 @@ use super::{
     Backend, Device, DeviceInfo, DeviceKind, DeviceTensor, DeviceWeights, Program,
     unsupported_dtype,
 };
-use crate::cann::{Cann, Context, Search, TwinSearch};
+use crate::cann::{Cann, Context, Search, Stream, TwinSearch};
 use crate::graph::Graph;
 use crate::tensor::{DType, HostTensor, numel};
 use crate::weights::Weights;
@@ -128,7 +128,9 @@ impl Backend for CannBackend {
     fn download(&self, tensor: &DeviceTensor) -> Result<HostTensor> {
         let data = tensor_of(tensor.clone());
         let len = numel(tensor.shape()) * tensor.dtype().size_bytes();
-        let bytes = self.engine.stream()?.download(&data.buffer, 0, len)?;
+        let bytes = self
+            .engine
+            .with_stream(|stream| stream.download(&data.buffer, 0, len))?;
         Ok(HostTensor::from_le_bytes(
             tensor.dtype(),
             tensor.shape().to_vec(),
@@ -137,7 +139,7 @@ impl Backend for CannBackend {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.engine.stream()?.synchronize()
+        self.engine.with_stream(Stream::synchronize)
     }
 }
 

@@ -53,7 +53,7 @@ impl CannWeights {
         let purpose = format!("the weight {}", decl.name);
         let buffer = engine.context.alloc_for(bytes, &purpose)?;
         if found.dtype == decl.dtype {
-            engine.stream()?.upload(&found.bytes, &buffer, 0)?;
+            engine.with_stream(|stream| stream.upload(&found.bytes, &buffer, 0))?;
             return Ok(buffer);
         }
         let (from, to) = (found.dtype.size_bytes(), decl.dtype.size_bytes());
@@ -64,7 +64,7 @@ impl CannWeights {
             part.copy_from_slice(wide.cast(decl.dtype).as_bytes());
             Ok(())
         };
-        engine.stream()?.upload_with(bytes, &buffer, 0, convert)?;
+        engine.with_stream(|stream| stream.upload_with(bytes, &buffer, 0, convert))?;
         Ok(buffer)
     }
 }

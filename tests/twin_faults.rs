@@ -1,0 +1,230 @@
+//! What goes wrong on a device: one clear error, nothing left behind, and the next generation works.
+
+#[path = "program/mod.rs"]
+mod program;
+
+use std::ffi::{CString, c_char};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ascendit::backend::cann::CannBackend;
+use ascendit::checkpoint::{Checkpoint, Overrides};
+use ascendit::pipeline::{Request, Silent, TextToVideo};
+use program::Place;
+
+/// A fault, the exit code, and what the error says about it. Launches fail when they run, so that the
+/// call that tells is any later one.
+const FAULTS: [(&str, i32, &str); 31] = [
+    (
+        "init",
+        2,
+        "twin: aclInit failed (507000 ACL_ERROR_RT_INTERNAL_ERROR",
+    ),
+    (
+        "version:7.0",
+        2,
+        "twin: CANN 7.0.RC1 is too old, 8.1 or newer is needed",
+    ),
+    (
+        "setdevice",
+        201,
+        "twin:0: aclrtSetDevice failed (507000 ACL_ERROR_RT_INTERNAL_ERROR",
+    ),
+    (
+        "context",
+        201,
+        "twin:0: aclrtCreateContext failed (507000 ACL_ERROR_RT_INTERNAL_ERROR",
+    ),
+    ("stream", 201, "twin:0: aclrtCreateStream failed (207005 "),
+    (
+        "event",
+        201,
+        "twin:0: aclrtCreateEventWithFlag failed (207005 ",
+    ),
+    (
+        "event:20",
+        201,
+        "twin:0: aclrtCreateEventWithFlag failed (207005 ",
+    ),
+    (
+        "hostmem:1",
+        200,
+        "to encode: twin:0: aclrtMallocHost of 131.1 kB failed (207001 ",
+    ),
+    ("hostmem:3", 200, "aclrtMallocHost of "),
+    (
+        "malloc:1",
+        200,
+        "to encode: twin:0: aclrtMalloc of 131.1 kB for the weight shared.weight failed (207001 ",
+    ),
+    ("malloc:30", 200, "make fewer frames or a smaller size"),
+    ("malloc:60", 200, "to denoise: twin:0: aclrtMalloc of "),
+    ("malloc:400", 200, "to decode: twin:0: aclrtMalloc of "),
+    (
+        "copy:1",
+        201,
+        "the copy broke off after 65536 of 131072 bytes",
+    ),
+    ("copy:10", 201, "the copy broke off after "),
+    ("copy:60", 201, "the copy broke off after "),
+    ("copy:300", 201, "the copy broke off after "),
+    (
+        "prepare:1",
+        201,
+        "twin:0: embed: aclnnEmbeddingGetWorkspaceSize failed (561103 ",
+    ),
+    (
+        "prepare:100",
+        201,
+        "GetWorkspaceSize failed (561103 ACLNN_ERR_INNER_NULLPTR",
+    ),
+    ("prepare:3000", 201, "twin:0: transformer_blocks."),
+    (
+        "prepare:9700",
+        201,
+        "GetWorkspaceSize failed (561103 ACLNN_ERR_INNER_NULLPTR",
+    ),
+    ("launch:1", 201, "aclnnEmbedding fails on demand"),
+    (
+        "launch:80",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    (
+        "launch:500",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    (
+        "launch:5000",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    (
+        "launch:9700",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    ("lost:0", 201, "the device is lost"),
+    ("lost:50", 201, "the device is lost"),
+    ("lost:3000", 201, "the device is lost"),
+    ("lost:9700", 201, "the device is lost"),
+    (
+        "launch:2000,slow:0",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+];
+
+#[test]
+fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
+    let mut failures = vec![];
+    for (fault, code, says) in FAULTS {
+        let place = Place::new();
+        let before = place.files();
+        let demo = program::repository("assets/demo").display().to_string();
+        let args = [
+            "generate",
+            "a red seven",
+            "-o",
+            "out.mp4",
+            "--device",
+            "twin",
+            "--model",
+            &demo,
+        ];
+        let mut command = place.command(&args);
+        command.arg("--quiet").env("ASCENDIT_TWIN_FAULT", fault);
+        let ran = place.ran(command.output().expect("the program runs"));
+        let one_error =
+            ran.stderr.starts_with("ERROR ") && ran.stderr.trim_end().lines().count() == 1;
+        let clean = place.files() == before && ran.stdout.is_empty();
+        if ran.code != Some(code) || !one_error || !ran.stderr.contains(says) || !clean {
+            failures.push(format!("{fault}: {says}\n{ran:?}\n{:?}", place.files()));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// The twin, beside this program.
+fn twin_library() -> PathBuf {
+    let program = std::env::current_exe().expect("this program");
+    program.with_file_name("libascendit_cann_twin.so")
+}
+
+/// Sets what goes wrong in this process from now on.
+fn set_faults(faults: &str) {
+    let text = CString::new(faults).expect("a text");
+    // SAFETY: the library is the twin, which is open and stays so, and its function has this type.
+    unsafe {
+        let twin = libloading::Library::new(twin_library()).expect("the twin");
+        let set = twin
+            .get::<unsafe extern "C" fn(*const c_char) -> i32>("ascendit_twin_set_faults")
+            .expect("the twin's own function");
+        assert_eq!(set(text.as_ptr()), 0, "{faults}");
+    }
+}
+
+/// What is live in the twin.
+fn live_objects() -> String {
+    let mut bytes = vec![0u8; 4096];
+    // SAFETY: as above, with room for the text.
+    unsafe {
+        let twin = libloading::Library::new(twin_library()).expect("the twin");
+        let live = twin
+            .get::<unsafe extern "C" fn(*mut c_char, usize) -> usize>("ascendit_twin_live_objects")
+            .expect("the twin's own function");
+        let len = live(bytes.as_mut_ptr().cast(), bytes.len());
+        bytes.truncate(len);
+    }
+    String::from_utf8(bytes).expect("a text")
+}
+
+#[test]
+fn the_next_generation_in_the_same_process_works() {
+    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let demo = program::repository("assets/demo");
+    let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
+    let mut pipeline =
+        TextToVideo::new(Arc::new(twin), checkpoint, None, true).expect("a pipeline");
+    let request = Request {
+        prompt: "a blue two".into(),
+        frames: Some(5),
+        steps: Some(2),
+        seed: 3,
+        ..Request::default()
+    };
+    let mut generate = || {
+        let mut frames = vec![];
+        let done = pipeline.generate(&request, &Silent::default(), &mut |frame| {
+            frames.push(frame.pixels);
+            Ok(())
+        });
+        done.map(|_| frames).map_err(|e| e.to_string())
+    };
+    let expected = generate().expect("it works");
+    let live = live_objects();
+    let faults = [
+        "launch:3",
+        "launch:200",
+        "launch:700",
+        "prepare:3",
+        "prepare:400",
+        "malloc:2",
+        "copy:2",
+        "event:2",
+        "launch:800",
+        "malloc:7",
+    ];
+    for fault in faults {
+        set_faults(fault);
+        let error = generate().map(|_| ()).expect_err(fault);
+        set_faults("");
+        assert!(error.contains("twin:0"), "{fault}: {error}");
+        let again = generate().unwrap_or_else(|error| panic!("after {fault}: {error}"));
+        assert!(again == expected, "other frames after {fault}");
+        assert_eq!(live_objects(), live, "after {fault}");
+    }
+    drop(pipeline);
+    assert_eq!(live_objects(), "");
+}
