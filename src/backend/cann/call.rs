@@ -199,6 +199,17 @@ impl Call {
         }
     }
 
+    /// Bytes that CANN reads and writes inside, unasked, to bring operands into one piece. Only copies
+    /// are given operands that are not.
+    pub fn hidden_bytes(&self) -> u64 {
+        let takes_strides = matches!(self.op, Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul);
+        let strided = self
+            .inputs
+            .iter()
+            .filter(|x| !takes_strides && !x.is_contiguous());
+        strided.map(|x| 2 * x.size_bytes() as u64).sum()
+    }
+
     /// Floating point operations of products; other operators are bound by memory.
     pub fn flops(&self) -> u64 {
         let elements = |view: &View| numel(&view.shape) as u64;

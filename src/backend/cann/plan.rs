@@ -258,6 +258,10 @@ pub struct Counts {
     pub copies: usize,
     /// Bytes that those read and write.
     pub copied_bytes: u64,
+    /// Launches for which CANN first copies an operand into one piece.
+    pub hidden_copies: usize,
+    /// Bytes that it reads and writes for that.
+    pub hidden_bytes: u64,
     /// Convolutions: CANN changes the format of their operands and results inside.
     pub reformatted: usize,
 }
@@ -272,6 +276,9 @@ impl Plan {
                 counts.copies += 1;
                 counts.copied_bytes += call.bytes();
             }
+            let hidden = call.hidden_bytes();
+            counts.hidden_copies += usize::from(hidden > 0);
+            counts.hidden_bytes += hidden;
             if matches!(call.op, Aclnn::Convolution { .. }) {
                 counts.reformatted += 1;
             }

@@ -67,7 +67,7 @@ fn of_call(call: &Call, soc: &Soc) -> Prediction {
     let peak = soc.peak();
     let dtype = call.inputs.first().map_or(DType::F32, |view| view.dtype);
     let work = call.flops() as f64 / peak.flops(dtype);
-    let traffic = call.bytes() as f64 / peak.bytes_per_s;
+    let traffic = (call.bytes() + call.hidden_bytes()) as f64 / peak.bytes_per_s;
     let calibrated = match call.op {
         Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul => {
             let rows = numel(&call.outputs[0].shape) / call.outputs[0].shape.last().unwrap_or(&1);
@@ -89,7 +89,8 @@ fn of_call(call: &Call, soc: &Soc) -> Prediction {
         _ => traffic / STREAMING,
     };
     Prediction {
-        roofline_s: work.max(traffic),
+        // What CANN does beside is no part of what must be done.
+        roofline_s: work.max(call.bytes() as f64 / peak.bytes_per_s),
         calibrated_s: calibrated.max(LAUNCH),
     }
 }

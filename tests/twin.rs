@@ -1,8 +1,10 @@
-//! What goes wrong on a device: one clear error, nothing left behind, and the next generation works.
+//! The twin from the user's side. What goes wrong on a device is one clear error, leaves nothing behind,
+//! and the next generation works; what CANN would do unasked is known.
 
 #[path = "program/mod.rs"]
 mod program;
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -227,4 +229,65 @@ fn the_next_generation_in_the_same_process_works() {
     }
     drop(pipeline);
     assert_eq!(live_objects(), "");
+}
+
+/// Lines of the twin's log of launches while `work` runs.
+fn logged(work: impl FnOnce()) -> Vec<serde_json::Value> {
+    // SAFETY: as above; the log has room for its own length.
+    unsafe {
+        let twin = libloading::Library::new(twin_library()).expect("the twin");
+        let set = twin
+            .get::<unsafe extern "C" fn(i32)>("ascendit_twin_set_logging")
+            .expect("the twin's own function");
+        let take = twin
+            .get::<unsafe extern "C" fn(*mut c_char, usize) -> usize>("ascendit_twin_take_log")
+            .expect("the twin's own function");
+        set(1);
+        work();
+        let mut bytes = vec![0u8; take(std::ptr::null_mut(), 0) + 1];
+        let len = take(bytes.as_mut_ptr().cast(), bytes.len());
+        set(0);
+        let text = String::from_utf8(bytes[..len].to_vec()).expect("a text");
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        lines.collect()
+    }
+}
+
+#[test]
+fn what_cann_does_unasked_is_known() {
+    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let demo = program::repository("assets/demo");
+    let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
+    let mut pipeline =
+        TextToVideo::new(Arc::new(twin), checkpoint, None, true).expect("a pipeline");
+    let request = Request {
+        prompt: "a blue two".into(),
+        steps: Some(1),
+        ..Request::default()
+    };
+    let log = logged(|| {
+        pipeline
+            .generate(&request, &Silent::default(), &mut |_| Ok(()))
+            .expect("it works");
+    });
+    let mut hidden: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
+    for line in &log {
+        let Some(op) = line["op"].as_str() else {
+            continue;
+        };
+        let entry = hidden.entry(op.to_owned()).or_default();
+        entry.0 += 1;
+        entry.1 += line["copies"].as_u64().expect("a number");
+        entry.2 += line["casts"].as_u64().expect("a number");
+    }
+    hidden.retain(|_, (_, copies, casts)| *copies + *casts > 0);
+    // Everything else gets its operands in one piece and in the types that the chip's operators take; a
+    // copy of a strided tensor is one that CANN copies into one piece first.
+    let ops: Vec<&String> = hidden.keys().collect();
+    assert_eq!(ops, ["aclnnInplaceCopy"], "{hidden:?}");
+    let (launches, copies, casts) = hidden["aclnnInplaceCopy"];
+    assert!(copies <= launches, "{hidden:?}");
+    assert_eq!(casts, 0, "{hidden:?}");
 }
