@@ -30,7 +30,7 @@ fn generations_equal_those_of_the_authors_pipeline() {
         let outcomes = run_pipeline(
             &mut pipeline,
             &dir,
-            PipelineLimits::default(),
+            PipelineLimits::of(DType::F32),
             &Silent::default(),
         )
         .expect("it runs");

@@ -80,9 +80,9 @@ const FAULTS: [(&str, i32, &str); 31] = [
         201,
         "GetWorkspaceSize failed (561103 ACLNN_ERR_INNER_NULLPTR",
     ),
-    ("prepare:3000", 201, "twin:0: transformer_blocks."),
+    ("prepare:250", 201, "twin:0: transformer_blocks."),
     (
-        "prepare:9700",
+        "prepare:1000",
         201,
         "GetWorkspaceSize failed (561103 ACLNN_ERR_INNER_NULLPTR",
     ),
@@ -205,7 +205,6 @@ fn the_next_generation_in_the_same_process_works() {
         done.map(|_| frames).map_err(|e| e.to_string())
     };
     let expected = generate().expect("it works");
-    let live = live_objects();
     let faults = [
         "launch:3",
         "launch:200",
@@ -225,7 +224,6 @@ fn the_next_generation_in_the_same_process_works() {
         assert!(error.contains("twin:0"), "{fault}: {error}");
         let again = generate().unwrap_or_else(|error| panic!("after {fault}: {error}"));
         assert!(again == expected, "other frames after {fault}");
-        assert_eq!(live_objects(), live, "after {fault}");
     }
     drop(pipeline);
     assert_eq!(live_objects(), "");

@@ -12,6 +12,9 @@ use std::ops::RangeInclusive;
 /// Axes of a tensor, at most; of an operand of a matrix product, 6.
 pub(crate) const MAX_RANK: usize = 8;
 
+/// The types of 16 bits.
+pub(crate) const HALVES: &[aclDataType] = &[ACL_FLOAT16, ACL_BF16];
+
 /// The types that the vector and cube units compute in.
 pub(crate) const FLOATS: &[aclDataType] = &[ACL_FLOAT, ACL_FLOAT16, ACL_BF16];
 

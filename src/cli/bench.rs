@@ -183,7 +183,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, cancel: &Cancel) -> Result<
     let settings = Settings::new(&request, &checkpoint)?;
     let backend = args.device.open(global, cancel)?;
     let dtype = backend.compute_dtype(args.device.dtype())?;
-    let estimate = Estimate::new(&settings, &checkpoint, dtype);
+    let estimate = Estimate::on(backend.info().device.kind, &settings, &checkpoint, dtype);
     super::needs::check_memory(&estimate, &settings, backend.info())?;
     tracing::info!("{} on {}, {dtype}", checkpoint.name, backend.info().device);
 

@@ -93,6 +93,15 @@ impl Row {
     fn of(info: &DeviceInfo) -> Self {
         let mut description = info.description.clone();
         let mut memory_bytes = info.memory_bytes;
+        if matches!(info.device.kind, DeviceKind::Cann | DeviceKind::Twin) {
+            // CANN counts only the devices that it lists.
+            if let Ok(list) = std::env::var("ASCEND_RT_VISIBLE_DEVICES") {
+                description += &format!(
+                    ", number {} of ASCEND_RT_VISIBLE_DEVICES={list}",
+                    info.device.ordinal
+                );
+            }
+        }
         if info.device.kind.on_host() {
             let memory = machine::memory();
             memory_bytes = memory

@@ -119,7 +119,7 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, cancel: &Cancel) -> Resu
     let backend = args.device.open(global, cancel)?;
     let dtype = backend.compute_dtype(args.device.dtype())?;
     check_memory(
-        &Estimate::new(first, &checkpoint, dtype),
+        &Estimate::on(backend.info().device.kind, first, &checkpoint, dtype),
         first,
         backend.info(),
     )?;

@@ -31,8 +31,8 @@ Format of DIR with --pipeline: cases.json, which maps a case's name to the argum
 pipeline (prompt, negative_prompt, scheduler, scheduler_overrides, seed, num_inference_steps,
 guidance_scale, guidance_rescale, num_frames, height, width, max_sequence_length), and for each case
 a case-<name>.safetensors with out.latents [1, C, T, H, W] as the last step left them and out.frames
-[1, T, H, W, 3] as bytes. Limits: latents within --max-abs, frames within 4 of 255 and 0.1 of 255 on
-average.
+[1, T, H, W, 3] as bytes. Limits: latents within --max-abs; frames within 4 of 255 and 0.1 of 255 on
+average in f32, 8 and 0.2 in f16, 24 and 1 in bf16.
 
 Exit code: 0 if every output is within its limits, 1 if not.",
         NAMES.join(", ")
@@ -74,7 +74,7 @@ pub(super) fn run(args: &VerifyArgs, global: &Global, cancel: &Cancel) -> Result
             let backend = args.device.open(global, cancel)?;
             let mut pipeline =
                 TextToVideo::new(backend, checkpoint, args.device.dtype(), components.strict)?;
-            let mut limits = PipelineLimits::default();
+            let mut limits = PipelineLimits::of(pipeline.dtype());
             limits.latents = args.max_abs.unwrap_or(limits.latents);
             let progress = Progress::new(global, cancel);
             let outcomes = verify::run_pipeline(&mut pipeline, &args.dir, limits, &progress)?;

@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::{Settings, Stage};
+use crate::backend::DeviceKind;
+use crate::backend::cann::plan::Plan;
+use crate::backend::cann::predict::workspace_bytes;
+use crate::backend::cann::soc::{SOCS, Soc};
 use crate::checkpoint::Checkpoint;
 use crate::graph::{Graph, cost};
 use crate::models::{Chunk, DenoiserShape, chunks};
-use crate::tensor::DType;
+use crate::tensor::{DType, numel};
 
 /// A graph that a generation runs.
 pub struct StageGraph {
@@ -17,6 +21,19 @@ pub struct StageGraph {
     /// How often it runs.
     pub runs: usize,
 }
+
+/// Bytes of a plan's values, inputs, results and, as an estimate, its operators' workspace.
+fn plan_bytes(plan: &Plan) -> u64 {
+    let sizes = plan.graph.inputs.iter().chain(&plan.graph.outputs);
+    let outside = sizes.map(|port| {
+        let (dtype, shape) = plan.graph.type_of(port.node);
+        (numel(&shape) * dtype.size_bytes()) as u64
+    });
+    plan.arena_bytes as u64 + outside.sum::<u64>() + workspace_bytes(plan, LARGEST_CHIP)
+}
+
+/// The chip whose operators take the most workspace.
+const LARGEST_CHIP: &Soc = &SOCS[0];
 
 /// All graphs of a generation, in the order of their first run.
 pub fn stage_graphs(settings: &Settings, checkpoint: &Checkpoint, dtype: DType) -> Vec<StageGraph> {
@@ -85,6 +102,26 @@ impl Estimate {
     /// Counts the graphs of a generation.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, dtype: DType) -> Self {
         Self::of_graphs(&stage_graphs(settings, checkpoint, dtype))
+    }
+
+    /// The same for a device of a kind: on those that run plans of launches, values lie in the plan's
+    /// arena, and operators want workspace.
+    pub fn on(
+        kind: DeviceKind,
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+        dtype: DType,
+    ) -> Self {
+        let graphs = stage_graphs(settings, checkpoint, dtype);
+        let mut estimate = Self::of_graphs(&graphs);
+        if matches!(kind, DeviceKind::Cann | DeviceKind::Twin) {
+            for stage in &mut estimate.stages {
+                let of_stage = graphs.iter().filter(|part| part.stage == stage.stage);
+                let bytes = of_stage.map(|part| plan_bytes(&Plan::new(&part.graph, true)));
+                stage.activation_bytes = bytes.max().unwrap_or(0);
+            }
+        }
+        estimate
     }
 
     /// Counts graphs from [`stage_graphs`].

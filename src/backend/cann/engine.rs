@@ -1,8 +1,10 @@
 //! A device with what all programs on it share: one stream, one arena and one workspace.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cann::{Context, DeviceBuffer, Stream};
+use crate::cann::{Context, DeviceBuffer, Repeatable, Stream};
 use crate::tensor::{DType, HostTensor};
 use crate::{Error, Result};
 
@@ -13,6 +15,7 @@ pub(super) struct Engine {
     stream: Mutex<Option<Arc<Stream>>>,
     pub(super) prompt_attention: bool,
     memory: Mutex<Memory>,
+    programs: AtomicU64,
 }
 
 /// Memory that the program that runs has to itself. It grows and is given back with the device.
@@ -20,6 +23,8 @@ pub(super) struct Engine {
 pub(super) struct Memory {
     arena: Option<Arc<DeviceBuffer>>,
     workspace: Option<Arc<DeviceBuffer>>,
+    /// Prepared operators by program and launch. They hold the arena that they were prepared for.
+    operators: HashMap<u64, Vec<Option<Repeatable>>>,
 }
 
 /// A tensor on the device.
@@ -38,6 +43,7 @@ impl Engine {
             stream,
             prompt_attention,
             memory: Mutex::default(),
+            programs: AtomicU64::new(0),
         })
     }
 
@@ -75,6 +81,11 @@ impl Engine {
         }
     }
 
+    /// A number that no other program has.
+    pub(super) fn program_id(&self) -> u64 {
+        self.programs.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The memory for one program at a time.
     pub(super) fn turn(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +119,26 @@ impl Engine {
 impl Memory {
     /// At least so many bytes for values.
     pub(super) fn arena(&mut self, engine: &Engine, bytes: usize) -> Result<Arc<DeviceBuffer>> {
+        if self.arena.as_ref().is_none_or(|arena| arena.len() < bytes) {
+            self.operators.clear();
+        }
         grown(&mut self.arena, engine, bytes, "the values of a step")
+    }
+
+    /// A program's prepared operators, to be given back with [`Memory::keep`].
+    pub(super) fn operators(&mut self, program: u64, count: usize) -> Vec<Option<Repeatable>> {
+        let none = || std::iter::repeat_with(|| None).take(count).collect();
+        self.operators.remove(&program).unwrap_or_else(none)
+    }
+
+    /// Keeps a program's prepared operators for its next run.
+    pub(super) fn keep(&mut self, program: u64, operators: Vec<Option<Repeatable>>) {
+        self.operators.insert(program, operators);
+    }
+
+    /// Lets go of what is kept for a program.
+    pub(super) fn forget(&mut self, program: u64) {
+        self.operators.remove(&program);
     }
 
     /// At least so many bytes for what operators need beside their operands.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::Lengths;
+use super::call::{Aclnn, Call, Lengths};
 use super::engine::{Engine, Memory, Tensor};
 use super::launch::prepare;
 use super::lower::Base;
@@ -14,7 +14,7 @@ use super::weights::CannWeights;
 use crate::Result;
 use crate::backend::{DeviceTensor, Program, Watch};
 use crate::cancel::Cancel;
-use crate::cann::{DeviceBuffer, Event};
+use crate::cann::{DeviceBuffer, Event, Repeatable, Stream};
 use crate::graph::Graph;
 
 /// Segments that are started before the first of them has to be done: few, so that a program stops
@@ -34,6 +34,8 @@ pub(super) struct CannProgram {
     plan: Plan,
     /// For each buffer of the plan that is a weight or a constant, what it is.
     fixed: Vec<Option<Arc<DeviceBuffer>>>,
+    /// By which the engine knows it.
+    id: u64,
 }
 
 /// Where the buffers of a plan lie in one run.
@@ -70,47 +72,76 @@ impl CannProgram {
             engine: Arc::clone(engine),
             plan,
             fixed,
+            id: engine.program_id(),
         })
+    }
+}
+
+/// One run's way through a plan.
+struct Run<'a> {
+    engine: &'a Engine,
+    places: &'a Places<'a>,
+    /// Operators of earlier runs, by launch, that can be launched again: those whose operands lie at the
+    /// same places in every run.
+    operators: &'a mut [Option<Repeatable>],
+}
+
+impl Run<'_> {
+    /// Launches one of the plan's operators.
+    fn launch(&mut self, index: usize, memory: &mut Memory, stream: &Stream) -> Result<()> {
+        let (engine, places) = (self.engine, self.places);
+        let mut workspace = |bytes: usize| match bytes {
+            0 => Ok(None),
+            bytes => memory.workspace(engine, bytes).map(Some),
+        };
+        let operator = &mut self.operators[index];
+        if let Some(operator) = operator {
+            let workspace = workspace(operator.workspace_bytes())?;
+            return operator.launch(workspace.as_ref(), stream);
+        }
+        let call = &places.plan.launches[index].call;
+        let prepared = prepare(&engine.context, call, places)?;
+        let workspace = workspace(prepared.workspace_bytes())?;
+        if !places.are_fixed(call) {
+            return prepared.launch(workspace.as_ref(), stream);
+        }
+        match prepared.repeatable() {
+            Ok(repeatable) => operator
+                .insert(repeatable)
+                .launch(workspace.as_ref(), stream),
+            Err(prepared) => prepared.launch(workspace.as_ref(), stream),
+        }
     }
 
     /// Starts all launches, a few segments ahead of what the device has done.
-    fn run_launches(
-        &self,
-        places: &Places<'_>,
-        memory: &mut Memory,
-        watch: &Watch<'_>,
-    ) -> Result<()> {
-        let graph = &self.plan.graph;
+    fn launch_all(&mut self, memory: &mut Memory, watch: &Watch<'_>) -> Result<()> {
+        let (engine, plan) = (self.engine, self.places.plan);
+        let graph = &plan.graph;
         let outermost = |scope: u32| graph.scopes[scope as usize].outermost;
-        let segments: Vec<_> = self
-            .plan
-            .launches
-            .chunk_by(|a, b| outermost(a.scope) == outermost(b.scope))
-            .collect();
-        let stream = self.engine.stream()?;
+        let segments = || {
+            let launches = &plan.launches;
+            launches.chunk_by(|a, b| outermost(a.scope) == outermost(b.scope))
+        };
+        let count = segments().count();
+        let stream = engine.stream()?;
         let mut ahead: VecDeque<Event> = VecDeque::new();
         let mut done = 0;
         let mut finish = |event: Event| {
-            self.wait(&event, watch.cancel)?;
+            wait(&event, &stream, watch.cancel)?;
             done += 1;
-            (watch.on_segment)(done, segments.len());
+            (watch.on_segment)(done, count);
             Ok(())
         };
-        for segment in &segments {
-            for launch in *segment {
+        let mut index = 0;
+        for segment in segments() {
+            for launch in segment {
                 watch.cancel.check()?;
                 let scope = &graph.scopes[launch.scope as usize].path;
-                prepare(&self.engine.context, &launch.call, places)
-                    .and_then(|prepared| {
-                        let workspace = match prepared.workspace_bytes() {
-                            0 => None,
-                            bytes => Some(memory.workspace(&self.engine, bytes)?),
-                        };
-                        prepared.launch(workspace.as_ref(), &stream)
-                    })
-                    .map_err(|e| self.engine.at(scope, e))?;
+                self.launch(index, memory, &stream)
+                    .map_err(|e| engine.at(scope, e))?;
+                index += 1;
             }
-            let event = self.engine.context.event()?;
+            let event = engine.context.event()?;
             stream.record(&event)?;
             ahead.push_back(event);
             if ahead.len() > SEGMENTS_AHEAD {
@@ -139,22 +170,22 @@ impl CannProgram {
         }
         Ok(made)
     }
+}
 
-    /// Waits for an event, and stops waiting when asked to.
-    fn wait(&self, event: &Event, cancel: &Cancel) -> Result<()> {
-        let (mut pause, mut looked) = (SHORTEST_PAUSE, Instant::now());
-        while !event.is_reached()? {
-            cancel.check()?;
-            if looked.elapsed() > HEALTH_CHECK {
-                // A stream that failed does not come to its events, but tells when it is waited for.
-                self.engine.stream()?.synchronize_within(SHORTEST_PAUSE)?;
-                looked = Instant::now();
-            }
-            std::thread::sleep(pause);
-            pause = (2 * pause).min(LONGEST_PAUSE);
+/// Waits for an event, and stops waiting when asked to.
+fn wait(event: &Event, stream: &Stream, cancel: &Cancel) -> Result<()> {
+    let (mut pause, mut looked) = (SHORTEST_PAUSE, Instant::now());
+    while !event.is_reached()? {
+        cancel.check()?;
+        if looked.elapsed() > HEALTH_CHECK {
+            // A stream that failed does not come to its events, but tells when it is waited for.
+            stream.synchronize_within(SHORTEST_PAUSE)?;
+            looked = Instant::now();
         }
-        Ok(())
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
+    Ok(())
 }
 
 impl Program for CannProgram {
@@ -168,12 +199,14 @@ impl Program for CannProgram {
                 .all(|(tensor, (dtype, shape))| tensor.dtype() == dtype && tensor.shape() == shape);
         assert!(fits, "{inputs:?} for a program of other inputs");
         let inputs: Vec<Arc<Tensor>> = inputs.into_iter().map(super::tensor_of).collect();
-        let mut memory = self.engine.turn();
+        let engine = Arc::clone(&self.engine);
+        let mut memory = engine.turn();
         let outputs = self.outputs()?;
         let arena = match self.plan.arena_bytes {
             0 => None,
-            bytes => Some(memory.arena(&self.engine, bytes)?),
+            bytes => Some(memory.arena(&engine, bytes)?),
         };
+        let mut operators = memory.operators(self.id, self.plan.launches.len());
         let places = Places {
             plan: &self.plan,
             fixed: &self.fixed,
@@ -181,11 +214,18 @@ impl Program for CannProgram {
             outputs,
             arena,
         };
-        if let Err(error) = self.run_launches(&places, &mut memory, watch) {
+        let mut run = Run {
+            engine: &engine,
+            places: &places,
+            operators: &mut operators,
+        };
+        let done = run.launch_all(&mut memory, watch);
+        if let Err(error) = done {
             // Nothing of this run is left on the stream.
-            self.engine.clear();
+            engine.clear();
             return Err(error);
         }
+        memory.keep(self.id, operators);
         let output = |(port, buffer): (&crate::graph::Port, &Arc<DeviceBuffer>)| {
             let (dtype, shape) = graph.type_of(port.node);
             let tensor = Tensor {
@@ -203,7 +243,31 @@ impl Program for CannProgram {
     }
 }
 
+impl Drop for CannProgram {
+    fn drop(&mut self) {
+        self.engine.turn().forget(self.id);
+    }
+}
+
 impl Places<'_> {
+    /// Whether a launch finds all its operands where the last run found them.
+    fn are_fixed(&self, call: &Call) -> bool {
+        let mut operands = call.inputs.iter().chain(&call.outputs);
+        let from_host = matches!(
+            call.op,
+            Aclnn::PromptFlashAttention {
+                lengths: Some(_),
+                ..
+            }
+        );
+        !from_host
+            && operands.all(|view| match self.plan.bases[view.base.0] {
+                Base::Input(_) => false,
+                Base::Weight(_) | Base::Constant(_) => true,
+                Base::Temp(_) => !self.plan.outputs.contains(&view.base),
+            })
+    }
+
     /// The buffer that a view lies in, and where in it the view's buffer begins, in bytes.
     pub(super) fn buffer(&self, view: &View) -> (&Arc<DeviceBuffer>, usize) {
         let base = &self.plan.bases[view.base.0];

@@ -40,7 +40,7 @@ impl DeviceCost {
         settings: &Settings,
         checkpoint: &Checkpoint,
     ) -> Self {
-        let estimate = Estimate::new(settings, checkpoint, dtype);
+        let estimate = Estimate::on(device.kind, settings, checkpoint, dtype);
         let memory = estimate.stage_bytes();
         let stages: Vec<StageCost> = estimate
             .stages

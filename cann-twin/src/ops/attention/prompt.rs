@@ -1,7 +1,4 @@
 //! `aclnnPromptFlashAttentionV3`: the attention of inference, with a length per sample.
-//!
-//! Against its documentation it takes f32 here, so that the lowering to it can be checked in full precision; that is
-//! the one call that a device refuses and the twin does not.
 
 use super::Attention;
 use super::flash::one_of_shapes;
@@ -9,7 +6,7 @@ use super::layout::Layout::{self, Bnsd, Bsh, Bsnd};
 use crate::array::View;
 use crate::nnop::{Checked, Task, Tensor, optional_ints, optional_tensor, prepare, tensor};
 use crate::ops::{CUBE_WORKSPACE, Plan, phase_2};
-use crate::rules::{self, FLOATS, describe};
+use crate::rules::{self, HALVES, describe};
 use cann_sys::*;
 use std::ffi::c_char;
 
@@ -135,13 +132,13 @@ fn prompt(
     scale: f32,
     masked_rows_are_zero: bool,
 ) -> Checked<Task> {
-    rules::operand("query", &t.query, FLOATS)?;
+    rules::operand("query", &t.query, HALVES)?;
     for (what, other) in [
         ("key", &t.key),
         ("value", &t.value),
         ("attentionOut", &t.out),
     ] {
-        rules::operand(what, other, FLOATS)?;
+        rules::operand(what, other, HALVES)?;
         rules::same_type(what, other, "query", &t.query)?;
     }
     rules::require((1..=MAX_HEADS).contains(&heads), || {
@@ -189,7 +186,7 @@ fn prompt(
         },
     )?;
     if let Some(shift) = &t.shift {
-        rules::operand("pseShift", shift, FLOATS)?;
+        rules::operand("pseShift", shift, HALVES)?;
         rules::same_type("pseShift", shift, "query", &t.query)?;
         at_least("pseShift", shift, rows, keys)?;
         let [q, k] = [2, 3].map(|axis| shift.shape.get(axis).copied().unwrap_or(0));
