@@ -133,6 +133,8 @@ impl TextEncoder for Config {
 
 /// The encoder as a graph.
 ///
+/// The residual stream is f32: it grows from block to block, beyond what an f16 holds in large encoders.
+///
 /// Inputs: `input_ids [B, L] i64` and, if `masked`, `attention_mask [B, L] f32`, 1 to keep. Output:
 /// `last_hidden_state [B, L, D] f32`.
 pub fn encoder(
@@ -152,7 +154,8 @@ pub fn encoder(
         let x = p
             .at("shared")
             .weight("weight", &[config.vocab_size, d])
-            .gather(ids);
+            .gather(ids)
+            .cast(DType::F32);
         let table = stack.at("block.0.layer.0.SelfAttention.relative_attention_bias");
         let bias = position_bias(config, &table, tokens);
         // The authors add the most negative finite number to the scores of padding.
@@ -164,25 +167,27 @@ pub fn encoder(
     for i in 0..config.num_layers {
         let p = stack.at("block").at(i).at("layer");
         x = g.scope(format!("block.{i}"), || {
-            let normed = rms_norm(config, &p.at("0.layer_norm"), x);
-            let x = x + g.scope("attention", || {
+            let normed = rms_norm(config, &p.at("0.layer_norm"), x).cast(compute);
+            let mixed = g.scope("attention", || {
                 self_attention(config, &p.at("0.SelfAttention"), normed, bias)
             });
-            let normed = rms_norm(config, &p.at("1.layer_norm"), x);
-            x + g.scope("ff", || {
+            let x = x + mixed.cast(DType::F32);
+            let normed = rms_norm(config, &p.at("1.layer_norm"), x).cast(compute);
+            let changed = g.scope("ff", || {
                 feed_forward(config, &p.at("1.DenseReluDense"), normed)
-            })
+            });
+            x + changed.cast(DType::F32)
         });
     }
     let out = g.scope("head", || {
-        rms_norm(config, &stack.at("final_layer_norm"), x).cast(DType::F32)
+        rms_norm(config, &stack.at("final_layer_norm"), x)
     });
     g.finish([("last_hidden_state", out)])
 }
 
 fn rms_norm<'g>(config: &Config, p: &Params<'g>, x: Value<'g>) -> Value<'g> {
     x.rms_norm(
-        p.weight("weight", &[config.d_model]),
+        p.in_f32().weight("weight", &[config.d_model]),
         config.layer_norm_epsilon,
     )
 }
@@ -237,7 +242,13 @@ fn feed_forward<'g>(config: &Config, p: &Params<'g>, x: Value<'g>) -> Value<'g> 
         true => up("wi_0").unary(f) * up("wi_1"),
         false => up("wi").unary(f),
     };
-    nn::linear_opt(&p.at("wo"), inner, config.d_model, false)
+    // What leaves this layer can be larger than an f16; the authors keep it in f32 then
+    // (`_keep_in_fp32_modules` in transformers' `modeling_t5.py`).
+    let (wo, inner) = match inner.dtype() {
+        DType::F16 => (p.at("wo").in_f32(), inner.cast(DType::F32)),
+        _ => (p.at("wo"), inner),
+    };
+    nn::linear_opt(&wo, inner, config.d_model, false)
 }
 
 #[cfg(test)]

@@ -71,7 +71,8 @@ fn device_memory_that_runs_out() {
         "malloc:1",
         "twin:0: aclrtMalloc of 64 bytes failed (207001 ACL_ERROR_RT_MEMORY_ALLOCATION: not enough \
          memory); CANN says: EZ207001: aclrtMalloc: out of memory on demand: 64 bytes asked for; 68.7 GB \
-         of 68.7 GB are free",
+         of 68.7 GB are free; make fewer frames or a smaller size, pass --decode-chunk 1, or end other \
+         programs that use the card",
         work,
     );
 }

@@ -103,7 +103,10 @@ fn a_shortage_says_what_was_asked_what_it_is_for_and_what_there_is() {
     let error = error.to_string();
     assert!(error.starts_with(&text("")), "{error}");
     assert!(
-        error.ends_with(&format!("; {free} of {total} are free")),
+        error.ends_with(&format!(
+            "; {free} of {total} are free; make fewer frames or a smaller size, pass --decode-chunk 1, or \
+             end other programs that use the card"
+        )),
         "{error}"
     );
     let error = context.alloc_for(1_000_000_000_000_000, "the arena");

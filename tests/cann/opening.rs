@@ -211,8 +211,9 @@ fn a_twin_that_is_not_there_is_said() {
     assert_eq!(
         refusal(&beside),
         format!(
-            "twin: libascendit_cann_twin.so was not found; tried {at}/libascendit_cann_twin.so (no \
-             such file), {at}/deps/libascendit_cann_twin.so (no such file); `cargo build` makes it; \
+            "twin: libascendit_cann_twin.so was not found; tried \
+             {at}/deps/libascendit_cann_twin.so (no such file), {at}/libascendit_cann_twin.so (no such \
+             file); `cargo build` makes it; \
              ASCENDIT_TWIN can name it"
         )
     );
