@@ -107,6 +107,44 @@ fn sizes_of_a_generation_can_be_asked_for() {
 }
 
 #[test]
+fn the_plan_for_a_chip_is_shown_without_one() {
+    let place = Place::new();
+    let demo = repository("assets/demo").display().to_string();
+    let ran = place.run(&format!("inspect {demo} --device cann --soc 910B4 --json"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let plan = &report["plans"][0];
+    assert_eq!(
+        (&plan["chip"], &plan["dtype"]),
+        (&"910B4".into(), &"bf16".into())
+    );
+    assert_eq!(plan["memory_bytes"], 32u64 << 30);
+    assert_eq!(plan["peak_bytes"], report["costs"][0]["peak_bytes"]);
+    let denoise = &plan["programs"][1];
+    assert_eq!(
+        (&denoise["stage"], &denoise["runs"]),
+        (&"denoise".into(), &30.into())
+    );
+    let attention = &denoise["operators"]["aclnnPromptFlashAttentionV3"];
+    // Eight blocks with self and cross attention.
+    assert_eq!(attention["launches"], 16);
+    let seconds = |end: &str| plan["predicted"][end].as_f64().expect("seconds");
+    assert!(seconds("roofline_s") > 0.0 && seconds("roofline_s") < seconds("calibrated_s"));
+
+    let text = place.run(&format!("inspect {demo} --device cann")).stdout;
+    assert!(text.contains("plan for 910B2, bf16"), "{text}");
+    assert!(
+        text.trim_end().ends_with(
+            "counted from operations and bytes (roofline to calibrated); nothing was measured on a chip"
+        ),
+        "{text}"
+    );
+    // Other devices run no plans.
+    let text = place.run(&format!("inspect {demo} --device cpu")).stdout;
+    assert!(!text.contains("plan for"), "{text}");
+}
+
+#[test]
 fn graphs_are_printed_in_their_text_form() {
     let place = Place::new();
     place.demo();

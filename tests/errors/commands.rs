@@ -118,6 +118,12 @@ fn others() -> Vec<Case> {
             2,
             "error: invalid value 'paint' for '--graph [<STAGE>]'\n  [possible values: encode, denoise, decode, all]\n\nFor more information, try '--help'.",
         ),
+        with(
+            Place::demo,
+            "inspect demo --device cann --soc 910C",
+            2,
+            "ERROR unknown chip \"910C\"; chips are 910B1, 910B2, 910B3, 910B4, 910B4-1",
+        ),
         case(
             "inspect --device tpu",
             2,

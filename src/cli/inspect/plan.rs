@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::output::table;
+use crate::backend::DeviceKind;
 use crate::backend::cann::plan::Plan;
 use crate::backend::cann::predict::{predict, workspace_bytes};
 use crate::backend::cann::soc::Soc;
 use crate::checkpoint::Checkpoint;
 use crate::disk::size_text;
 use crate::graph::cost;
-use crate::pipeline::{Settings, Stage, stage_graphs};
+use crate::pipeline::{Estimate, Settings, Stage, stage_graphs};
 use crate::tensor::DType;
 
 /// The plans of a generation's programs.
@@ -86,7 +87,7 @@ impl Plans {
         Self {
             chip: soc.name,
             dtype: dtype.name(),
-            peak_bytes: peak_bytes(&programs),
+            peak_bytes: Estimate::on(DeviceKind::Cann, settings, checkpoint, dtype).peak_bytes(),
             memory_bytes: soc.memory_bytes,
             programs,
             predicted,
@@ -184,22 +185,6 @@ impl ProgramPlan {
             },
         }
     }
-}
-
-/// The text encoder is gone when the transformer comes, which stays while the decoder works.
-fn peak_bytes(programs: &[ProgramPlan]) -> u64 {
-    let weights = |stage: Stage| {
-        let of_stage = programs.iter().filter(|p| p.stage == stage);
-        of_stage.map(|p| p.weight_bytes).max().unwrap_or(0)
-    };
-    let beside = |p: &ProgramPlan| match p.stage {
-        Stage::Decode => weights(Stage::Denoise),
-        _ => 0,
-    };
-    let needs = programs
-        .iter()
-        .map(|p| beside(p) + p.weight_bytes + p.arena_bytes + p.workspace_bytes);
-    needs.max().unwrap_or(0)
 }
 
 impl Seconds {
