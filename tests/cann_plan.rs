@@ -232,3 +232,17 @@ fn predictions_are_ranges_above_the_roofline() {
         assert!(seconds.calibrated_s > seconds.roofline_s);
     }
 }
+
+#[test]
+fn without_the_operator_for_inference_attention_takes_others() {
+    let plan = Plan::new(&open_sora_plan(), false);
+    let count = |name: &str| {
+        let launches = plan.launches.iter();
+        launches.filter(|l| l.call.op.name() == name).count()
+    };
+    assert_eq!(count("aclnnPromptFlashAttentionV3"), 0);
+    // Self attention sees all keys; cross attention has lengths, and is two products with scores in f32.
+    assert_eq!(count("aclnnFlashAttentionScore"), 32);
+    assert_eq!(count("aclnnBatchMatMul"), 64);
+    is_tight(&plan);
+}

@@ -9,9 +9,11 @@ use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ascendit::Error;
 use ascendit::backend::cann::CannBackend;
+use ascendit::cancel::Cancel;
 use ascendit::checkpoint::{Checkpoint, Overrides};
-use ascendit::pipeline::{Request, Silent, TextToVideo};
+use ascendit::pipeline::{Event, Observer, Request, Silent, Stage, TextToVideo};
 use program::Place;
 
 /// A fault, the exit code, and what the error says about it. Launches fail when they run, so that the
@@ -293,4 +295,56 @@ fn what_cann_does_unasked_is_known() {
     let (launches, copies, casts) = hidden["aclnnInplaceCopy"];
     assert!(copies <= launches, "{hidden:?}");
     assert_eq!(casts, 0, "{hidden:?}");
+}
+
+/// Asks to stop at the first segment of a stage.
+struct StopIn {
+    stage: Stage,
+    cancel: Cancel,
+}
+
+impl Observer for StopIn {
+    fn on(&self, event: Event<'_>) {
+        if matches!(event, Event::Segment(stage, ..) if stage == self.stage) {
+            self.cancel.cancel();
+        }
+    }
+
+    fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+}
+
+#[test]
+fn a_generation_stops_in_every_stage_and_leaves_the_device_clean() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let demo = program::repository("assets/demo");
+    let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
+    let mut pipeline =
+        TextToVideo::new(Arc::new(twin), checkpoint, None, true).expect("a pipeline");
+    for stage in [Stage::Encode, Stage::Denoise, Stage::Decode] {
+        // Other prompts, so that each is encoded.
+        let request = Request {
+            prompt: format!("a blue two {stage}"),
+            frames: Some(5),
+            steps: Some(2),
+            ..Request::default()
+        };
+        set_faults("slow:10");
+        let stop = StopIn {
+            stage,
+            cancel: Cancel::new(),
+        };
+        let result = pipeline.generate(&request, &stop, &mut |_| Ok(()));
+        let error = result.map(|_| ()).expect_err("it was told to stop");
+        assert!(matches!(error, Error::Cancelled), "{stage}: {error}");
+        set_faults("");
+        let again = pipeline.generate(&request, &Silent::default(), &mut |_| Ok(()));
+        again
+            .map(|_| ())
+            .unwrap_or_else(|error| panic!("after {stage}: {error}"));
+    }
+    drop(pipeline);
+    assert_eq!(live_objects(), "");
 }
