@@ -9,10 +9,14 @@ pub(crate) mod stream;
 
 mod api;
 mod copy;
+mod flow;
+mod profile;
 
 pub(crate) use api::*;
 pub(crate) use copy::*;
+pub(crate) use flow::*;
 pub(crate) use kernel::*;
+pub(crate) use profile::*;
 
 use std::cell::Cell;
 use std::collections::HashMap;
