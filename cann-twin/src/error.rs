@@ -27,21 +27,21 @@ pub(crate) const RT_STREAM_CONTEXT: aclError = 107_003;
 /// A kernel that a binary does not have.
 pub(crate) const RT_INVALID_HANDLE: aclError = 107_017;
 /// Time ran out.
-pub(crate) const RT_SYNC_TIMEOUT: aclError = 107_020;
+pub(crate) const RT_SYNC_TIMEOUT: aclError = 507_046;
 /// No memory left.
 pub(crate) const RT_MEMORY_ALLOCATION: aclError = 207_001;
 /// No resources left.
-pub(crate) const RT_RESOURCE_ALLOC_FAIL: aclError = 207_007;
+pub(crate) const RT_RESOURCE_ALLOC_FAIL: aclError = 207_005;
 /// Something inside went wrong.
 pub(crate) const RT_INTERNAL_ERROR: aclError = 507_000;
 /// A kernel failed.
 pub(crate) const RT_AICORE_EXCEPTION: aclError = 507_015;
 /// A copy failed.
-pub(crate) const RT_SDMA_COPY_ERROR: aclError = 507_034;
-/// The device is gone.
-pub(crate) const RT_DEVICE_TASK_ABORT: aclError = 507_901;
+pub(crate) const RT_SDMA_COPY_ERROR: aclError = 507_013;
+/// A stream that was aborted.
+pub(crate) const RT_STREAM_ABORT: aclError = 107_023;
 /// The device is lost.
-pub(crate) const RT_DEVICE_LOST: aclError = 507_899;
+pub(crate) const RT_DEVICE_LOST: aclError = 507_010;
 
 /// Why a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Outcome, RT_AICORE_EXCEPTION, RT_DEVICE_TASK_ABORT, RT_SYNC_TIMEOUT};
+use crate::error::{Failure, Outcome, RT_AICORE_EXCEPTION, RT_STREAM_ABORT, RT_SYNC_TIMEOUT};
 
 /// Work of a stream.
 pub(crate) type Job = Box<dyn FnOnce(&Progress) -> Outcome + Send>;
@@ -114,14 +114,14 @@ impl Stream {
                 return Err(failure.clone());
             }
             if state.aborted {
-                return Err(Failure::new(RT_DEVICE_TASK_ABORT, "the stream was aborted"));
+                return Err(Failure::new(RT_STREAM_ABORT, "the stream was aborted"));
             }
             state.submitted += 1;
         }
         let sent = jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         match sent {
             true => Ok(()),
-            false => Err(Failure::new(RT_DEVICE_TASK_ABORT, "the stream is gone")),
+            false => Err(Failure::new(RT_STREAM_ABORT, "the stream is gone")),
         }
     }
 
