@@ -294,7 +294,8 @@ pub(crate) unsafe extern "C" fn aclCreateTensor(
 fn row_major(shape: &[usize]) -> Vec<i64> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis] as i64;
+        let size = i64::try_from(shape[axis]).unwrap_or(i64::MAX);
+        strides[axis - 1] = i64::saturating_mul(strides[axis], size);
     }
     strides
 }
@@ -435,6 +436,11 @@ pub(crate) extern "C" fn aclDestroyTensorList(list: *const aclTensorList) -> acl
 pub(crate) extern "C" fn aclSetAclOpExecutorRepeatable(
     executor: *mut aclOpExecutor,
 ) -> aclnnStatus {
+    if executor.is_null() {
+        let name = "aclSetAclOpExecutorRepeatable";
+        note(name, INNER, "the executor is a null pointer");
+        return INNER;
+    }
     match objects().get_mut(&(executor as usize)) {
         Some(Object::Executor(found)) => {
             found.repeatable = true;
@@ -578,15 +584,17 @@ pub(crate) fn enqueue(
     let name = name.to_owned();
     let queued = began.elapsed().as_nanos();
     let number = Arc::as_ptr(stream) as usize;
+    // Counted here and not on the stream, so that the order of calls says which launch fails.
+    let (hangs, fails) = (fault::hits("hang"), fault::hits("launch"));
     stream.put(Box::new(move |progress| {
         if !fault::count_launch() {
             return Err(Failure::new(RT_DEVICE_LOST, "the device is lost"));
         }
-        if fault::hits("hang") {
+        if hangs {
             progress.hang();
             return Ok(());
         }
-        if fault::hits("launch") {
+        if fails {
             return Err(Failure::new(
                 RT_AICORE_EXCEPTION,
                 format!("{name} fails on demand"),
@@ -614,26 +622,11 @@ fn blocks_of(task: &Task, device: usize) -> Outcome<Vec<Arc<Block>>> {
         if tensor.shape.contains(&0) {
             continue;
         }
-        let (mut low, mut high) = (tensor.offset, tensor.offset);
-        for (&size, &stride) in tensor.shape.iter().zip(&tensor.strides) {
-            let reach = stride.saturating_mul(size as i64 - 1);
-            match reach < 0 {
-                true => low = low.saturating_add(reach),
-                false => high = high.saturating_add(reach),
-            }
-        }
-        let bytes = element_bytes(tensor.dtype);
         let outside = || {
             let text = format!("an operator {does} outside of the memory of its tensor");
             Failure::new(RT_AICORE_EXCEPTION, text)
         };
-        let start = usize::try_from(low)
-            .ok()
-            .map(|low| tensor.data + low * bytes);
-        let len = usize::try_from(high - low)
-            .ok()
-            .map(|len| (len + 1) * bytes);
-        let (start, len) = start.zip(len).ok_or_else(outside)?;
+        let (start, len) = range_of(tensor).ok_or_else(outside)?;
         let block = held
             .heap
             .find(start, len)
@@ -646,6 +639,21 @@ fn blocks_of(task: &Task, device: usize) -> Outcome<Vec<Arc<Block>>> {
         }
     }
     Ok(blocks)
+}
+
+/// The address of a tensor's first byte and how many there are up to its last one; none where there
+/// cannot be such addresses. The tensor has elements.
+fn range_of(tensor: &Tensor) -> Option<(usize, usize)> {
+    let (mut low, mut high) = (i128::from(tensor.offset), i128::from(tensor.offset));
+    for (&size, &stride) in tensor.shape.iter().zip(&tensor.strides) {
+        let reach = (size as i128 - 1).checked_mul(i128::from(stride))?;
+        low = low.checked_add(reach.min(0))?;
+        high = high.checked_add(reach.max(0))?;
+    }
+    let bytes = element_bytes(tensor.dtype) as i128;
+    let start = low.checked_mul(bytes)?.checked_add(tensor.data as i128)?;
+    let len = high.checked_sub(low)?.checked_add(1)?.checked_mul(bytes)?;
+    Some((usize::try_from(start).ok()?, usize::try_from(len).ok()?))
 }
 
 fn describe(name: &str, task: &Task) -> String {

@@ -19,22 +19,26 @@ use crate::error::{
 };
 use crate::fault;
 
-/// Writes a result, if there is a place for it.
-///
-/// # Safety
-/// `to` is null or valid to write.
-pub(crate) unsafe fn write<T>(to: *mut T, value: T) -> Outcome {
+/// Whether there is a place for a result; asked before anything is made that would be lost without one.
+pub(crate) fn room<T>(to: *mut T) -> Outcome {
     match to.is_null() {
         true => Err(Failure::new(
             RT_PARAM_INVALID,
             "a pointer for a result is null",
         )),
-        false => {
-            // SAFETY: the caller's promise.
-            unsafe { to.write(value) };
-            Ok(())
-        }
+        false => Ok(()),
     }
+}
+
+/// Writes a result, if there is a place for it.
+///
+/// # Safety
+/// `to` is null or valid to write.
+pub(crate) unsafe fn write<T>(to: *mut T, value: T) -> Outcome {
+    room(to)?;
+    // SAFETY: not null, so valid, as the caller promises.
+    unsafe { to.write(value) };
+    Ok(())
 }
 
 fn unless(kind: &str) -> Outcome {
@@ -351,6 +355,7 @@ pub(crate) unsafe extern "C" fn aclrtMalloc(
         if bytes == 0 {
             return Err(Failure::new(RT_PARAM_INVALID, "0 bytes were asked for"));
         }
+        room(address)?;
         if fault::hits("malloc") {
             let text = format!("out of memory on demand: {bytes} bytes asked for");
             return Err(Failure::new(RT_MEMORY_ALLOCATION, text));
@@ -393,11 +398,12 @@ pub(crate) unsafe extern "C" fn aclrtMallocHost(
         if bytes == 0 {
             return Err(Failure::new(RT_PARAM_INVALID, "0 bytes were asked for"));
         }
+        room(address)?;
         if fault::hits("hostmem") {
             let text = format!("out of pinned memory on demand: {bytes} bytes asked for");
             return Err(Failure::new(RT_MEMORY_ALLOCATION, text));
         }
-        let pinned = held.heap.pin(bytes);
+        let pinned = held.heap.pin(bytes)?;
         // SAFETY: the caller's promise.
         unsafe { write(address, pinned as *mut c_void) }
     })();
@@ -435,12 +441,12 @@ pub(crate) unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> a
                 "no stream is left, on demand",
             ));
         }
-        let handle = held.handle();
-        // SAFETY: the caller's promise.
-        unsafe { write(stream, handle as aclrtStream)? };
+        room(stream)?;
         let made = Stream::new(device, context)?;
+        let handle = held.handle();
         held.streams.insert(handle, made);
-        Ok(())
+        // SAFETY: the caller's promise.
+        unsafe { write(stream, handle as aclrtStream) }
     })();
     answer("aclrtCreateStream", outcome)
 }
@@ -613,19 +619,9 @@ pub(crate) extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
     answer(
         "aclrtSynchronizeEvent",
         (|| {
-            let (event, streams) = {
-                let held = ready()?;
-                let (_, device) = held.current()?;
-                let of_device = held.streams.values().filter(|s| s.device == device);
-                (held.event(event)?, of_device.cloned().collect::<Vec<_>>())
-            };
-            // A stream that failed never comes to its events.
-            let failure = || streams.iter().find_map(|stream| stream.progress.failure());
-            event.synchronize(&|| failure().is_some());
-            match failure().filter(|_| !event.is_reached()) {
-                Some(failure) => Err(failure),
-                None => Ok(()),
-            }
+            // The runtime must not be held while this waits.
+            let event = ready()?.event(event)?;
+            event.synchronize()
         })(),
     )
 }
