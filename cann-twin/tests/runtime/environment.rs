@@ -198,7 +198,9 @@ fn what_is_left_at_the_end_is_told_in_one_line() {
             ok((T.aclInit)(std::ptr::null()));
             ok((T.aclrtSetDevice)(0));
             let (first, second) = (malloc(8), malloc(8));
-            (tensor(first, 2, 1, 0), tensor(second, 2, 1, 0), stream());
+            tensor(first, 2, 1, 0);
+            tensor(second, 2, 1, 0);
+            stream();
             ok((T.aclFinalize)());
         }
         return;

@@ -35,7 +35,7 @@ fn addresses_are_multiples_of_512_and_apart() {
     let _twin = twin();
     let began = Instant::now();
     let addresses: Vec<_> = (1..=5000).map(malloc).collect();
-    assert!(addresses.iter().all(|a| *a as usize % 512 == 0));
+    assert!(addresses.iter().all(|a| (*a as usize).is_multiple_of(512)));
     let different: HashSet<_> = addresses.iter().collect();
     assert_eq!(different.len(), addresses.len());
     assert_eq!(live(), "5000 device allocations");
