@@ -16,6 +16,8 @@ pub(crate) const REPEAT_INITIALIZE: aclError = 100_002;
 pub(crate) const INVALID_FILE: aclError = 100_003;
 /// A second `aclFinalize`.
 pub(crate) const REPEAT_FINALIZE: aclError = 100_037;
+/// Profiling that was not begun.
+pub(crate) const PROF_NOT_RUN: aclError = 100_043;
 /// A runtime call with a parameter that cannot be.
 pub(crate) const RT_PARAM_INVALID: aclError = 107_000;
 /// A device that is not there.

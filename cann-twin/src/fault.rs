@@ -3,7 +3,7 @@
 //! `ASCENDIT_TWIN_FAULT` is a list such as `malloc:3,slow:20`. Kinds with a number count from 1 and
 //! happen once: `malloc` (an allocation on the device), `hostmem` (pinned memory), `prepare` (a first
 //! phase), `launch` (a launch, when it runs), `copy` (a copy moves half and fails), `hang` (a launch
-//! never ends). `lost:N` is for good: after `N` launches every call fails. `slow:MS` makes each launch
+//! never ends). Which launch or copy it is, the order of the calls says, not that of the streams. `lost:N` is for good: after `N` launches every call fails. `slow:MS` makes each launch
 //! take so many milliseconds more. `init`, `setdevice`, `context`, `stream` and `event` fail once.
 //! `version:X.Y` is what the library says it is.
 
@@ -49,6 +49,10 @@ impl Faults {
                     .parse::<u64>()
                     .map_err(|_| format!("{part:?} has no number"))
             };
+            let ordinal = || match number()? {
+                0 => Err(format!("{part:?} counts from 1")),
+                number => Ok(number),
+            };
             match kind {
                 "version" => {
                     let parts = value.split_once('.');
@@ -58,7 +62,7 @@ impl Faults {
                 "slow" => faults.slow_ms = number()?,
                 "lost" => faults.until_lost = Some(number()?),
                 _ if KINDS.contains(&kind) => {
-                    faults.countdown.insert(kind.to_owned(), number()?);
+                    faults.countdown.insert(kind.to_owned(), ordinal()?);
                 }
                 _ => return Err(format!("{kind:?} is no kind of fault")),
             }
@@ -84,7 +88,7 @@ fn with<T>(use_them: impl FnOnce(&mut Faults) -> T) -> T {
     let faults = held.get_or_insert_with(|| {
         let text = std::env::var("ASCENDIT_TWIN_FAULT").unwrap_or_default();
         Faults::parse(&text).unwrap_or_else(|why| {
-            eprintln!("twin: ASCENDIT_TWIN_FAULT: {why}");
+            crate::tell(&format!("ASCENDIT_TWIN_FAULT: {why}"));
             Faults::default()
         })
     });
@@ -143,6 +147,7 @@ mod tests {
         for (text, why) in [
             ("fire:1", "\"fire\" is no kind of fault"),
             ("malloc:x", "\"malloc:x\" has no number"),
+            ("malloc:0", "\"malloc:0\" counts from 1"),
             ("version:8", "\"8\" is no version"),
         ] {
             assert_eq!(Faults::parse(text).unwrap_err(), why);

@@ -22,6 +22,7 @@ mod runtime;
 mod table;
 
 use std::ffi::{CStr, c_char};
+use std::io::Write;
 
 pub use table::TABLE;
 
@@ -37,10 +38,15 @@ fn live_objects() -> String {
     texts.collect::<Vec<_>>().join(", ")
 }
 
+/// Tells of something on stderr, as far as there is one.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "twin: {text}");
+}
+
 fn report_leaks() {
     let live = live_objects();
     if !live.is_empty() {
-        eprintln!("twin: left at the end: {live}");
+        tell(&format!("left at the end: {live}"));
     }
 }
 
@@ -50,7 +56,7 @@ extern "C" fn at_exit() {
     let open = held.initialized;
     drop(held);
     if open {
-        eprintln!("twin: aclFinalize was not called");
+        tell("aclFinalize was not called");
         report_leaks();
     }
 }
@@ -85,14 +91,18 @@ pub unsafe extern "C" fn ascendit_twin_live_objects(to: *mut c_char, len: usize)
     unsafe { give(&live_objects(), to, len) }
 }
 
-/// Replaces the faults of the environment; 0, or 1 for a text that is none. For tests; no part of CANN.
+/// Replaces the faults of the environment; 0, or 1 for a text that names none. For tests; no part of
+/// CANN.
 ///
 /// # Safety
-/// `faults` is a text.
+/// `faults` is null, for no faults, or a text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ascendit_twin_set_faults(faults: *const c_char) -> i32 {
-    // SAFETY: the caller's promise.
-    let text = unsafe { CStr::from_ptr(faults) }.to_string_lossy();
+    let text = match faults.is_null() {
+        true => "".into(),
+        // SAFETY: the caller's promise.
+        false => unsafe { CStr::from_ptr(faults) }.to_string_lossy(),
+    };
     match fault::set(&text) {
         Ok(()) => 0,
         Err(why) => {

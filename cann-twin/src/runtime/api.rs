@@ -1,4 +1,4 @@
-//! Start and end, devices, contexts and allocations.
+//! Start and end, versions, devices, contexts and allocations.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
@@ -16,22 +16,26 @@ use crate::error::{
 };
 use crate::fault;
 
-/// Writes a result, if there is a place for it.
-///
-/// # Safety
-/// `to` is null or valid to write.
-pub(crate) unsafe fn write<T>(to: *mut T, value: T) -> Outcome {
+/// Whether there is a place for a result; asked before anything is made that would be lost without one.
+pub(crate) fn room<T>(to: *mut T) -> Outcome {
     match to.is_null() {
         true => Err(Failure::new(
             RT_PARAM_INVALID,
             "a pointer for a result is null",
         )),
-        false => {
-            // SAFETY: the caller's promise.
-            unsafe { to.write(value) };
-            Ok(())
-        }
+        false => Ok(()),
     }
+}
+
+/// Writes a result, if there is a place for it.
+///
+/// # Safety
+/// `to` is null or valid to write.
+pub(crate) unsafe fn write<T>(to: *mut T, value: T) -> Outcome {
+    room(to)?;
+    // SAFETY: not null, so valid, as the caller promises.
+    unsafe { to.write(value) };
+    Ok(())
 }
 
 fn unless(kind: &str) -> Outcome {
@@ -56,7 +60,6 @@ pub(crate) extern "C" fn aclInit(_config: *const c_char) -> aclError {
                 return Err(Failure::new(REPEAT_INITIALIZE, "aclInit was called before"));
             }
             held.initialized = true;
-            held.finalized = false;
             Ok(())
         })(),
     )
@@ -73,7 +76,6 @@ pub(crate) extern "C" fn aclFinalize() -> aclError {
                 return Err(Failure::new(REPEAT_FINALIZE, "aclInit was not called"));
             }
             held.initialized = false;
-            held.finalized = true;
             drop(held);
             crate::report_leaks();
             Ok(())
@@ -348,6 +350,7 @@ pub(crate) unsafe extern "C" fn aclrtMalloc(
         if bytes == 0 {
             return Err(Failure::new(RT_PARAM_INVALID, "0 bytes were asked for"));
         }
+        room(address)?;
         if fault::hits("malloc") {
             let text = format!("out of memory on demand: {bytes} bytes asked for");
             return Err(Failure::new(RT_MEMORY_ALLOCATION, text));
@@ -390,11 +393,12 @@ pub(crate) unsafe extern "C" fn aclrtMallocHost(
         if bytes == 0 {
             return Err(Failure::new(RT_PARAM_INVALID, "0 bytes were asked for"));
         }
+        room(address)?;
         if fault::hits("hostmem") {
             let text = format!("out of pinned memory on demand: {bytes} bytes asked for");
             return Err(Failure::new(RT_MEMORY_ALLOCATION, text));
         }
-        let pinned = held.heap.pin(bytes);
+        let pinned = held.heap.pin(bytes)?;
         // SAFETY: the caller's promise.
         unsafe { write(address, pinned as *mut c_void) }
     })();

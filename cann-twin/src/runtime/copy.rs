@@ -32,7 +32,15 @@ impl End {
     }
 }
 
-fn end(held: &Runtime, address: usize, bytes: usize, on_device: bool, what: &str) -> Outcome<End> {
+/// An end of a copy that a `device` does, checked.
+fn end(
+    held: &Runtime,
+    device: usize,
+    address: usize,
+    bytes: usize,
+    on_device: bool,
+    what: &str,
+) -> Outcome<End> {
     let block = held.heap.find(address, bytes);
     let begins = held.heap.find(address, 0).is_some();
     match (on_device, block) {
@@ -40,6 +48,13 @@ fn end(held: &Runtime, address: usize, bytes: usize, on_device: bool, what: &str
             RT_PARAM_INVALID,
             format!("the {what} is a null pointer"),
         )),
+        (true, Some(block)) if block.device != device => {
+            let text = format!(
+                "the {what} is memory of device {} and not of device {device}",
+                block.device
+            );
+            Err(Failure::new(RT_PARAM_INVALID, text))
+        }
         (true, Some(block)) => Ok(End::Device(block, address)),
         (true, None) if begins => {
             let text = format!("{bytes} bytes of the {what} go past the end of its allocation");
@@ -60,6 +75,7 @@ fn end(held: &Runtime, address: usize, bytes: usize, on_device: bool, what: &str
 /// The ends of a copy, checked.
 fn ends(
     held: &Runtime,
+    device: usize,
     dst: usize,
     dst_max: usize,
     src: usize,
@@ -83,17 +99,17 @@ fn ends(
         }
     };
     Ok((
-        end(held, dst, bytes, to_device, "target")?,
-        end(held, src, bytes, from_device, "source")?,
+        end(held, device, dst, bytes, to_device, "target")?,
+        end(held, device, src, bytes, from_device, "source")?,
     ))
 }
 
-fn run(to: &End, from: &End, bytes: usize) -> Outcome {
+/// Copies; `broken` copies end half way.
+fn run(to: &End, from: &End, bytes: usize, broken: bool) -> Outcome {
     if to.is_freed() || from.is_freed() {
         let text = "memory of the copy was freed before the copy ran";
         return Err(Failure::new(RT_SDMA_COPY_ERROR, text));
     }
-    let broken = fault::hits("copy");
     let count = if broken { bytes / 2 } else { bytes };
     // SAFETY: both ends were checked, or are the caller's promise on the host; they may overlap.
     unsafe { std::ptr::copy(from.pointer(), to.pointer(), count) };
@@ -123,10 +139,11 @@ pub(crate) unsafe extern "C" fn aclrtMemcpy(
         (|| {
             let (to, from) = {
                 let held = ready()?;
-                held.current()?;
-                ends(&held, dst as usize, dst_max, src as usize, bytes, kind)?
+                let (_, device) = held.current()?;
+                let (dst, src) = (dst as usize, src as usize);
+                ends(&held, device, dst, dst_max, src, bytes, kind)?
             };
-            run(&to, &from, bytes)
+            run(&to, &from, bytes, fault::hits("copy"))
         })(),
     )
 }
@@ -150,7 +167,8 @@ pub(crate) unsafe extern "C" fn aclrtMemcpyAsync(
             let (to, from, stream, pinned) = {
                 let held = ready()?;
                 let stream = held.stream(stream)?;
-                let (to, from) = ends(&held, dst as usize, dst_max, src as usize, bytes, kind)?;
+                let (dst, src) = (dst as usize, src as usize);
+                let (to, from) = ends(&held, stream.device, dst, dst_max, src, bytes, kind)?;
                 let is_pinned = |end: &End| match end {
                     End::Host(address) => held.heap.is_pinned(*address, bytes),
                     End::Device(..) => true,
@@ -159,7 +177,9 @@ pub(crate) unsafe extern "C" fn aclrtMemcpyAsync(
                 (to, from, stream, pinned)
             };
             log::line(|| format!(r#"{{"copy":{bytes},"kind":{kind},"pinned":{pinned}}}"#));
-            stream.put(Box::new(move |_| run(&to, &from, bytes)))?;
+            // Counted here and not on the stream, so that the order of calls says which copy fails.
+            let broken = fault::hits("copy");
+            stream.put(Box::new(move |_| run(&to, &from, bytes, broken)))?;
             match pinned {
                 true => Ok(()),
                 false => stream.synchronize(None),
@@ -187,7 +207,15 @@ pub(crate) extern "C" fn aclrtMemsetAsync(
             let (to, stream) = {
                 let held = ready()?;
                 let stream = held.stream(stream)?;
-                (end(&held, address as usize, bytes, true, "target")?, stream)
+                let to = end(
+                    &held,
+                    stream.device,
+                    address as usize,
+                    bytes,
+                    true,
+                    "target",
+                )?;
+                (to, stream)
             };
             stream.put(Box::new(move |_| {
                 if to.is_freed() {

@@ -1,5 +1,8 @@
 //! Kernel binaries: shared libraries of the host that stand for what a device would load.
 //!
+//! Arguments are appended one by one and then finalized, which must be done before the launch; a launch
+//! uses them up.
+//!
 //! A kernel `k` is `void k(const struct twin_block *)`, called once per block, with
 //!
 //! ```c
@@ -13,7 +16,8 @@
 //! ```
 
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -23,7 +27,7 @@ use cann_sys::{
     aclrtLaunchKernelCfg, aclrtParamHandle, aclrtStream,
 };
 
-use super::api::write;
+use super::api::{room, write};
 use super::{ready, runtime};
 use crate::error::{
     Failure, INVALID_FILE, INVALID_PARAM, RT_INVALID_HANDLE, RT_PARAM_INVALID, answer,
@@ -71,7 +75,14 @@ const RTLD_NOW: i32 = 2;
 pub(crate) struct Kernels {
     binaries: HashMap<usize, Arc<Binary>>,
     functions: HashMap<usize, (String, Entry, Arc<Binary>)>,
-    arguments: HashMap<usize, (usize, Vec<u8>)>,
+    arguments: HashMap<usize, Arguments>,
+}
+
+/// Arguments of one launch.
+struct Arguments {
+    function: usize,
+    block: Vec<u8>,
+    finalized: bool,
 }
 
 impl Kernels {
@@ -98,45 +109,52 @@ pub(crate) unsafe extern "C" fn aclrtBinaryLoadFromFile(
     answer(
         "aclrtBinaryLoadFromFile",
         (|| {
-            let mut held = ready()?;
-            held.current()?;
+            ready()?.current()?;
+            room(handle)?;
             if path.is_null() {
                 return Err(Failure::new(INVALID_PARAM, "the path is a null pointer"));
             }
             // SAFETY: the caller's promise.
-            let text = unsafe { CStr::from_ptr(path) };
-            let shown = text.to_string_lossy();
-            if !Path::new(&*shown).is_file() {
-                return Err(Failure::new(INVALID_FILE, format!("{shown} is no file")));
+            let text = unsafe { CStr::from_ptr(path) }.to_string_lossy();
+            let path = Path::new(&*text);
+            if !path.is_file() {
+                return Err(Failure::new(INVALID_FILE, format!("{text} is no file")));
             }
-            // SAFETY: the caller's promise.
-            let library = unsafe { dlopen(text.as_ptr(), RTLD_NOW) };
+            // A name without a folder would be looked for in the system's folders.
+            let full = std::path::absolute(path).ok();
+            let full = full.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
+            // SAFETY: the caller's promise; the runtime is not held, as initialisers may use it.
+            let library = full.map_or(null_mut(), |full| unsafe {
+                dlopen(full.as_ptr(), RTLD_NOW)
+            });
             if library.is_null() {
-                return Err(Failure::new(
-                    INVALID_FILE,
-                    format!("{shown} cannot be loaded"),
-                ));
+                let text = format!("{text} cannot be loaded");
+                return Err(Failure::new(INVALID_FILE, text));
             }
+            let mut held = runtime();
             let number = held.handle();
-            held.kernels
-                .binaries
-                .insert(number, Arc::new(Binary(library)));
+            let binary = Arc::new(Binary(library));
+            held.kernels.binaries.insert(number, binary);
             // SAFETY: the caller's promise.
             unsafe { write(handle, number as aclrtBinHandle) }
         })(),
     )
 }
 
-/// See the documentation of CANN.
+/// See the documentation of CANN. Its kernels and their arguments go with it; what is launched ends first.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn aclrtBinaryUnLoad(handle: aclrtBinHandle) -> aclError {
     let mut held = runtime();
-    let removed = held.kernels.binaries.remove(&(handle as usize));
+    let kernels = &mut held.kernels;
+    let removed = kernels.binaries.remove(&(handle as usize));
     if let Some(binary) = &removed {
-        held.kernels
-            .functions
-            .retain(|_, (_, _, of)| !Arc::ptr_eq(of, binary));
+        let functions = &mut kernels.functions;
+        functions.retain(|_, (_, _, of)| !Arc::ptr_eq(of, binary));
+        let arguments = &mut kernels.arguments;
+        arguments.retain(|_, arguments| functions.contains_key(&arguments.function));
     }
+    // Unloading runs the library's own code, which may use the runtime.
+    drop(held);
     answer(
         "aclrtBinaryUnLoad",
         match removed {
@@ -166,6 +184,7 @@ pub(crate) unsafe extern "C" fn aclrtBinaryGetFunction(
             if name.is_null() {
                 return Err(Failure::new(RT_PARAM_INVALID, "the name is a null pointer"));
             }
+            room(function)?;
             // SAFETY: the caller's promise; the library is open.
             let (name, entry) = unsafe {
                 let name = CStr::from_ptr(name);
@@ -204,10 +223,14 @@ pub(crate) unsafe extern "C" fn aclrtKernelArgsInit(
             if !held.kernels.functions.contains_key(&(function as usize)) {
                 return Err(Failure::new(RT_INVALID_HANDLE, "there is no such kernel"));
             }
+            room(handle)?;
             let number = held.handle();
-            held.kernels
-                .arguments
-                .insert(number, (function as usize, vec![]));
+            let arguments = Arguments {
+                function: function as usize,
+                block: vec![],
+                finalized: false,
+            };
+            held.kernels.arguments.insert(number, arguments);
             // SAFETY: the caller's promise.
             unsafe { write(handle, number as aclrtArgsHandle) }
         })(),
@@ -230,13 +253,18 @@ pub(crate) unsafe extern "C" fn aclrtKernelArgsAppend(
         (|| {
             let mut held = ready()?;
             let found = held.kernels.arguments.get_mut(&(arguments as usize));
-            let (_, block) = found
+            let found = found
                 .ok_or_else(|| Failure::new(RT_INVALID_HANDLE, "there are no such arguments"))?;
+            if found.finalized {
+                let text = "the arguments were finalized before";
+                return Err(Failure::new(RT_PARAM_INVALID, text));
+            }
             if param.is_null() || size == 0 {
                 return Err(Failure::new(RT_PARAM_INVALID, "an argument has no bytes"));
             }
             // Natural alignment, at least 4 bytes and at most 8.
-            let alignment = size.next_power_of_two().clamp(4, 8);
+            let alignment = if size > 4 { 8 } else { 4 };
+            let block = &mut found.block;
             block.resize(block.len().next_multiple_of(alignment), 0);
             // SAFETY: the caller's promise.
             block
@@ -253,18 +281,11 @@ pub(crate) unsafe extern "C" fn aclrtKernelArgsAppend(
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn aclrtKernelArgsFinalize(arguments: aclrtArgsHandle) -> aclError {
-    let held = runtime();
-    let known = held.kernels.arguments.contains_key(&(arguments as usize));
-    answer(
-        "aclrtKernelArgsFinalize",
-        match known {
-            true => Ok(()),
-            false => Err(Failure::new(
-                RT_INVALID_HANDLE,
-                "there are no such arguments",
-            )),
-        },
-    )
+    let mut held = runtime();
+    let found = held.kernels.arguments.get_mut(&(arguments as usize));
+    let found = found.map(|arguments| arguments.finalized = true);
+    let none = || Failure::new(RT_INVALID_HANDLE, "there are no such arguments");
+    answer("aclrtKernelArgsFinalize", found.ok_or_else(none))
 }
 
 /// See the documentation of CANN. The arguments are used up.
@@ -292,11 +313,17 @@ pub(crate) unsafe extern "C" fn aclrtLaunchKernelWithConfig(
                     .cloned()
                     .ok_or_else(|| Failure::new(RT_INVALID_HANDLE, "there is no such kernel"))?;
             let known = held.kernels.arguments.get(&(arguments as usize));
-            if known.is_none_or(|(of, _)| *of != function as usize) {
-                return Err(Failure::new(
-                    RT_INVALID_HANDLE,
-                    "there are no such arguments",
-                ));
+            let known = known.filter(|known| known.function == function as usize);
+            match known.map(|known| known.finalized) {
+                Some(true) => (),
+                Some(false) => {
+                    let text = "the arguments are not finalized";
+                    return Err(Failure::new(RT_PARAM_INVALID, text));
+                }
+                None => {
+                    let text = "there are no such arguments of this kernel";
+                    return Err(Failure::new(RT_INVALID_HANDLE, text));
+                }
             }
             if blocks == 0 {
                 return Err(Failure::new(
@@ -304,11 +331,8 @@ pub(crate) unsafe extern "C" fn aclrtLaunchKernelWithConfig(
                     "a kernel needs at least one block",
                 ));
             }
-            let (_, args) = held
-                .kernels
-                .arguments
-                .remove(&(arguments as usize))
-                .unwrap_or_default();
+            let arguments = held.kernels.arguments.remove(&(arguments as usize));
+            let args = arguments.map_or(vec![], |arguments| arguments.block);
             drop(held);
             let device = stream.device;
             nnop::enqueue(&name, &stream, move || {

@@ -57,37 +57,41 @@ impl Block {
         let page = page();
         let inner = bytes.next_multiple_of(ALIGNMENT).next_multiple_of(page);
         let mapped = inner + 2 * page;
-        let reserved = inner + 2 * page;
+        let reserved = mapped;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new private mapping at an address that the system chooses.
         let address = unsafe { mmap_anonymous(null_mut(), reserved, ProtFlags::empty(), flags) };
         let address = address.map_err(none)?;
         // SAFETY: as above.
         let mapping = unsafe { mmap_anonymous(null_mut(), mapped, ProtFlags::empty(), flags) };
-        let mapping = mapping.map_err(none)?;
-        // SAFETY: the range lies in the new mapping, a page away from both ends.
-        unsafe {
-            let usable = mapping.byte_add(page);
-            mprotect(usable, inner, MprotectFlags::READ | MprotectFlags::WRITE).map_err(none)?;
-        }
+        let mapping = mapping.map_err(|e| {
+            // SAFETY: the range was reserved above and nobody knows of it.
+            let _ = unsafe { munmap(address, reserved) };
+            none(e)
+        })?;
         // The end lies at the guard page, so that running over it shows.
         let slack = inner - bytes.next_multiple_of(ALIGNMENT);
-        // SAFETY: in the mapping, as `slack` is less than a page.
-        let data = unsafe { mapping.byte_add(page + slack) }.cast::<u8>();
-        if bytes <= POISONED_UP_TO {
-            // SAFETY: `bytes` from `data` on are usable.
-            unsafe { data.write_bytes(POISON, bytes) };
-        }
-        Ok(Arc::new(Self {
+        // SAFETY: both places are in the mapping, as `slack` is less than a page.
+        let (usable, data) = unsafe { (mapping.byte_add(page), mapping.byte_add(page + slack)) };
+        // From here on, dropping the block gives both ranges back.
+        let block = Self {
             device,
             address: address as usize + page,
             bytes,
             reserved,
             mapping,
             mapped,
-            data,
+            data: data.cast::<u8>(),
             freed: AtomicBool::new(false),
-        }))
+        };
+        // SAFETY: the range lies in the new mapping, a page away from both ends.
+        unsafe { mprotect(usable, inner, MprotectFlags::READ | MprotectFlags::WRITE) }
+            .map_err(none)?;
+        if bytes <= POISONED_UP_TO {
+            // SAFETY: `bytes` from `data` on are usable.
+            unsafe { block.data.write_bytes(POISON, bytes) };
+        }
+        Ok(Arc::new(block))
     }
 
     /// The twin's own place of an address in the block.
@@ -127,18 +131,36 @@ pub(crate) struct Heap {
     pinned: BTreeMap<usize, Pinned>,
 }
 
+/// Pinned memory: a mapping of its own.
 struct Pinned {
-    bytes: Vec<u128>,
-    len: usize,
+    mapping: *mut c_void,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to it; what is done there is for the callers to order.
+unsafe impl Send for Pinned {}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is its own. That it cannot be unmapped is no reason to stop.
+        let _ = unsafe { munmap(self.mapping, self.bytes) };
+    }
+}
+
+/// What CANN takes for an allocation: a multiple of 32 bytes and 32 more.
+fn taken(bytes: usize) -> usize {
+    bytes
+        .checked_next_multiple_of(32)
+        .unwrap_or(usize::MAX)
+        .saturating_add(32)
 }
 
 impl Heap {
     /// Allocates on a device that has `total` bytes.
     pub(crate) fn alloc(&mut self, device: usize, bytes: usize, total: usize) -> Outcome<usize> {
-        // CANN gives out multiples of 32 bytes and 32 more.
-        let taken = bytes.next_multiple_of(32).saturating_add(32);
         let free = total.saturating_sub(self.used(device));
-        if taken > free {
+        // However much memory a device is said to have, sizes must be ones that can be counted with.
+        if taken(bytes) > free.min(isize::MAX as usize / 2) {
             return Err(Failure::new(
                 RT_MEMORY_ALLOCATION,
                 format!("out of memory: {bytes} bytes asked for, {free} of {total} are free"),
@@ -168,18 +190,24 @@ impl Heap {
 
     pub(crate) fn used(&self, device: usize) -> usize {
         let of_device = self.blocks.values().filter(|b| b.device == device);
-        of_device.map(|b| b.bytes.next_multiple_of(32) + 32).sum()
+        of_device.map(|b| taken(b.bytes)).sum()
     }
 
     pub(crate) fn count(&self) -> usize {
         self.blocks.len()
     }
 
-    pub(crate) fn pin(&mut self, len: usize) -> usize {
-        let mut bytes = vec![0u128; len.div_ceil(16).max(1)];
-        let address = bytes.as_mut_ptr() as usize;
-        self.pinned.insert(address, Pinned { bytes, len });
-        address
+    pub(crate) fn pin(&mut self, bytes: usize) -> Outcome<usize> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new private mapping at an address that the system chooses.
+        let mapping = unsafe { mmap_anonymous(null_mut(), bytes, protection, MapFlags::PRIVATE) };
+        let mapping = mapping.map_err(|e| {
+            let text = format!("the host has no room for {bytes} bytes: {e}");
+            Failure::new(RT_MEMORY_ALLOCATION, text)
+        })?;
+        self.pinned
+            .insert(mapping as usize, Pinned { mapping, bytes });
+        Ok(mapping as usize)
     }
 
     pub(crate) fn unpin(&mut self, address: usize) -> bool {
@@ -188,10 +216,8 @@ impl Heap {
 
     pub(crate) fn is_pinned(&self, address: usize, bytes: usize) -> bool {
         let before = self.pinned.range(..=address).next_back();
-        before.is_some_and(|(start, pinned)| {
-            debug_assert_eq!(pinned.bytes.as_ptr() as usize, *start);
-            address + bytes <= start + pinned.len
-        })
+        let end = address.checked_add(bytes);
+        before.is_some_and(|(start, pinned)| end.is_some_and(|end| end <= start + pinned.bytes))
     }
 
     pub(crate) fn pinned_count(&self) -> usize {

@@ -9,14 +9,15 @@ pub(crate) mod stream;
 
 mod api;
 mod copy;
-mod flow;
 mod profile;
+mod queue;
 
 pub(crate) use api::*;
 pub(crate) use copy::*;
 pub(crate) use flow::*;
 pub(crate) use kernel::*;
 pub(crate) use profile::*;
+pub(crate) use queue::*;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -35,7 +36,6 @@ use stream::{Event, Stream};
 #[derive(Default)]
 pub(crate) struct Runtime {
     pub(crate) initialized: bool,
-    pub(crate) finalized: bool,
     pub(crate) heap: Heap,
     /// Users of a device's default context.
     devices: HashMap<usize, usize>,
@@ -46,6 +46,7 @@ pub(crate) struct Runtime {
     streams: HashMap<usize, Arc<Stream>>,
     events: HashMap<usize, Arc<Event>>,
     pub(crate) kernels: kernel::Kernels,
+    profiles: Profiles,
     last_handle: usize,
 }
 
@@ -170,13 +171,14 @@ impl Runtime {
     pub(crate) fn live(&self) -> Vec<(usize, &'static str)> {
         vec![
             (self.contexts.len() - self.defaults.len(), "context"),
-            (self.devices.values().sum(), "device in use"),
+            (self.devices.values().sum(), "open device"),
             (self.streams.len(), "stream"),
             (self.events.len(), "event"),
             (self.heap.count(), "device allocation"),
             (self.heap.pinned_count(), "pinned allocation"),
             (self.kernels.binaries(), "kernel binary"),
             (self.kernels.arguments(), "kernel argument block"),
+            (self.profiles.configs(), "profiling config"),
         ]
     }
 }

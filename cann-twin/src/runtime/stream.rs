@@ -3,19 +3,30 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Outcome, RT_AICORE_EXCEPTION, RT_STREAM_ABORT, RT_SYNC_TIMEOUT};
 
 /// Work of a stream.
-pub(crate) type Job = Box<dyn FnOnce(&Progress) -> Outcome + Send>;
+pub(crate) type Work = Box<dyn FnOnce(&Progress) -> Outcome + Send>;
+
+/// What is in a stream.
+enum Job {
+    /// Left out when the stream has failed or is aborted.
+    Work(Work),
+    /// An event's record of this number. It is told of a stream that failed, too, so that nobody waits
+    /// for ever.
+    Mark(Arc<Event>, u64),
+}
 
 /// A stream.
 pub(crate) struct Stream {
     pub(crate) device: usize,
     pub(crate) context: usize,
     jobs: Mutex<Option<Sender<Job>>>,
-    pub(crate) progress: Arc<Progress>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    progress: Arc<Progress>,
 }
 
 /// How far a stream is.
@@ -38,14 +49,26 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the stream failed with, if it did.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.state().failure.clone()
-    }
-
     /// Whether the stream is to stop.
     fn is_aborted(&self) -> bool {
         self.state().aborted
+    }
+
+    /// Why nothing more is done, if so.
+    fn check(&self) -> Outcome {
+        let state = self.state();
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None if state.aborted => Err(Failure::new(RT_STREAM_ABORT, "the stream was aborted")),
+            None => Ok(()),
+        }
+    }
+
+    fn run(&self, work: Work) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            let text = "the twin's own operator panicked";
+            Err(Failure::new(RT_AICORE_EXCEPTION, text))
+        })
     }
 
     /// Waits until the stream is aborted.
@@ -76,19 +99,19 @@ impl Stream {
         let own = Arc::clone(&progress);
         let work = move || {
             for job in queue {
-                let stop = own.is_aborted() || own.failure().is_some();
-                let outcome = match stop {
-                    true => Ok(()),
-                    false => catch_unwind(AssertUnwindSafe(|| job(&own))).unwrap_or_else(|_| {
-                        let text = "the twin's own operator panicked";
-                        Err(Failure::new(RT_AICORE_EXCEPTION, text))
-                    }),
+                let outcome = match (job, own.check()) {
+                    (Job::Work(work), Ok(())) => own.run(work),
+                    (Job::Work(_), Err(_)) => Ok(()),
+                    (Job::Mark(event, number), state) => {
+                        event.reach(number, state);
+                        Ok(())
+                    }
                 };
                 own.finish(outcome);
             }
         };
         let thread = std::thread::Builder::new().name("twin stream".into());
-        thread.spawn(work).map_err(|e| {
+        let thread = thread.spawn(work).map_err(|e| {
             Failure::new(
                 crate::error::RT_RESOURCE_ALLOC_FAIL,
                 format!("no thread: {e}"),
@@ -98,6 +121,7 @@ impl Stream {
             device,
             context,
             jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
             progress,
         }))
     }
@@ -106,22 +130,21 @@ impl Stream {
     ///
     /// # Errors
     /// What the stream failed with before.
-    pub(crate) fn put(&self, job: Job) -> Outcome {
+    pub(crate) fn put(&self, work: Work) -> Outcome {
+        self.add(Job::Work(work))
+    }
+
+    fn add(&self, job: Job) -> Outcome {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut state = self.progress.state();
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
-            }
-            if state.aborted {
-                return Err(Failure::new(RT_STREAM_ABORT, "the stream was aborted"));
-            }
-            state.submitted += 1;
-        }
+        self.progress.check()?;
+        self.progress.state().submitted += 1;
         let sent = jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         match sent {
             true => Ok(()),
-            false => Err(Failure::new(RT_STREAM_ABORT, "the stream is gone")),
+            false => {
+                self.progress.state().submitted -= 1;
+                Err(Failure::new(RT_STREAM_ABORT, "the stream is gone"))
+            }
         }
     }
 
@@ -168,9 +191,14 @@ impl Stream {
         state.aborted = false;
     }
 
-    /// Ends the thread when all work is done.
+    /// Ends the thread when all work is done, and waits for that.
     pub(crate) fn close(&self) {
         *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // The thread catches panics of operators; one of its own is no reason to stop.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -185,6 +213,8 @@ pub(crate) struct Event {
 struct EventState {
     recorded: u64,
     reached: u64,
+    /// What the stream of the record that was reached last had failed with.
+    failure: Option<Failure>,
     at: Option<Instant>,
 }
 
@@ -194,20 +224,28 @@ impl Event {
     }
 
     /// Is reached when a stream has come to where it stands now.
+    ///
+    /// # Errors
+    /// What the stream failed with before; the event stays as it was.
     pub(crate) fn record(self: &Arc<Self>, stream: &Stream) -> Outcome {
-        let number = {
-            let mut state = self.state();
-            state.recorded += 1;
-            state.recorded
-        };
-        let event = Arc::clone(self);
-        stream.put(Box::new(move |_| {
-            let mut state = event.state();
-            state.reached = state.reached.max(number);
-            state.at = Some(Instant::now());
-            event.changed.notify_all();
-            Ok(())
-        }))
+        // Held until the record counts, for the stream may come to it at once.
+        let mut state = self.state();
+        let number = state.recorded + 1;
+        stream.add(Job::Mark(Arc::clone(self), number))?;
+        state.recorded = number;
+        Ok(())
+    }
+
+    /// A stream has come to a record, in good order or not.
+    fn reach(&self, number: u64, outcome: Outcome) {
+        let mut state = self.state();
+        // A later record may have been reached before, on another stream.
+        if number > state.reached {
+            state.reached = number;
+            state.at = outcome.is_ok().then(Instant::now);
+            state.failure = outcome.err();
+            self.changed.notify_all();
+        }
     }
 
     /// What a stream does later comes after the event's last record.
@@ -228,19 +266,28 @@ impl Event {
         }
     }
 
-    /// Waits until the last record is reached, or `stop` says that it will not be.
-    pub(crate) fn synchronize(&self, stop: &dyn Fn() -> bool) {
+    /// Waits until the last record is reached.
+    ///
+    /// # Errors
+    /// What the stream of that record failed with before it came there.
+    pub(crate) fn synchronize(&self) -> Outcome {
         let number = self.state().recorded;
-        self.wait_for(number, stop);
+        self.wait_for(number, &|| false);
+        match &self.state().failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(()),
+        }
     }
 
+    /// Whether what came before the last record is done, and well.
     pub(crate) fn is_reached(&self) -> bool {
         let state = self.state();
-        state.reached >= state.recorded
+        state.reached >= state.recorded && state.failure.is_none()
     }
 
-    /// When it was reached last.
+    /// When its last record was reached, if it was.
     pub(crate) fn time(&self) -> Option<Instant> {
-        self.state().at
+        let state = self.state();
+        state.at.filter(|_| state.reached >= state.recorded)
     }
 }
