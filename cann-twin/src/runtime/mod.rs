@@ -14,7 +14,6 @@ mod queue;
 
 pub(crate) use api::*;
 pub(crate) use copy::*;
-pub(crate) use flow::*;
 pub(crate) use kernel::*;
 pub(crate) use profile::*;
 pub(crate) use queue::*;

@@ -1,16 +1,232 @@
-//! Making and destroying descriptors and executors.
+//! Descriptors and executors, as libnnopbase has them; the two phases of operators are in `launch`.
 
+mod launch;
+
+pub(crate) use launch::{enqueue, launch, prepare};
+
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use cann_sys::{
-    ACL_BF16, ACL_BOOL, ACL_DOUBLE, ACL_FLOAT, ACL_FLOAT16, ACL_INT32, ACL_INT64, ACL_UINT8,
-    aclDataType, aclFormat, aclIntArray, aclOpExecutor, aclScalar, aclTensor, aclTensorList,
-    aclnnStatus,
+    ACL_BF16, ACL_BOOL, ACL_DOUBLE, ACL_FLOAT, ACL_FLOAT16, ACL_INT8, ACL_INT16, ACL_INT32,
+    ACL_INT64, ACL_UINT8, ACL_UINT16, ACL_UINT32, ACL_UINT64, aclDataType, aclFormat, aclIntArray,
+    aclOpExecutor, aclScalar, aclTensor, aclTensorList, aclnnStatus,
 };
 
-use super::{INVALID, NULL, Object, Scalar, Tensor, add, element_bytes, objects};
 use crate::error::note;
+use crate::runtime::memory::Block;
+use crate::runtime::runtime;
+
+/// A parameter that must not be null is.
+pub(crate) const NULL: aclnnStatus = 161_001;
+/// A parameter is not what it must be.
+pub(crate) const INVALID: aclnnStatus = 161_002;
+/// Something inside went wrong.
+const INNER: aclnnStatus = 561_103;
+
+/// A tensor descriptor as the caller made it. Element `(i0, ..)` lies at `data` plus the element's size
+/// times `offset + Σ iₖ · strides[k]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensor {
+    pub(crate) dtype: aclDataType,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) strides: Vec<i64>,
+    pub(crate) offset: i64,
+    pub(crate) format: aclFormat,
+    pub(crate) storage: Vec<usize>,
+    /// The address that the caller gave.
+    pub(crate) data: usize,
+}
+
+/// A number that the caller gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scalar {
+    pub(crate) dtype: aclDataType,
+    pub(crate) value: f64,
+}
+
+/// Why a first phase refuses.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: aclnnStatus,
+    pub(crate) text: String,
+}
+
+/// What can be refused.
+pub(crate) type Checked<T> = Result<T, Refusal>;
+
+/// What a first phase leaves for the second.
+pub(crate) struct Task {
+    pub(crate) reads: Vec<Tensor>,
+    pub(crate) writes: Vec<Tensor>,
+    pub(crate) workspace: u64,
+    /// Conversions that CANN does unasked.
+    pub(crate) casts: u32,
+    /// Copies into one piece that CANN does unasked.
+    pub(crate) copies: u32,
+    pub(crate) run: Box<dyn Fn(&Access) + Send + Sync>,
+}
+
+/// Memory for a running operator.
+pub(crate) struct Access {
+    blocks: Vec<Arc<Block>>,
+}
+
+impl Access {
+    /// The twin's own place of a tensor's address, where its element at offset 0 lies.
+    pub(crate) fn base(&self, tensor: &Tensor) -> *mut u8 {
+        let block = self.blocks.iter().find(|block| block.holds(tensor.data, 0));
+        block.map_or(null_mut(), |block| block.at(tensor.data))
+    }
+}
+
+/// Something that a handle stands for.
+enum Object {
+    Tensor(Tensor),
+    Scalar(Scalar),
+    Ints(Vec<i64>),
+    List(Vec<usize>),
+    Executor(Executor),
+}
+
+struct Executor {
+    name: &'static str,
+    task: Arc<Task>,
+    /// Descriptors that the first phase has looked at.
+    needs: Vec<usize>,
+    repeatable: bool,
+}
+
+impl Object {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Tensor(_) => "tensor",
+            Self::Scalar(_) => "scalar",
+            Self::Ints(_) => "integer array",
+            Self::List(_) => "tensor list",
+            Self::Executor(_) => "executor",
+        }
+    }
+}
+
+static OBJECTS: LazyLock<Mutex<HashMap<usize, Object>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    /// Descriptors that the first phase at hand has looked at.
+    static SEEN: RefCell<Vec<usize>> = const { RefCell::new(vec![]) };
+}
+
+fn objects() -> MutexGuard<'static, HashMap<usize, Object>> {
+    OBJECTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add<T>(object: Object) -> *mut T {
+    let handle = runtime().handle();
+    objects().insert(handle, object);
+    handle as *mut T
+}
+
+/// Live objects by kind.
+pub(crate) fn live() -> Vec<(usize, &'static str)> {
+    let objects = objects();
+    let kinds = [
+        "tensor",
+        "scalar",
+        "integer array",
+        "tensor list",
+        "executor",
+    ];
+    let count = |kind: &'static str| (objects.values().filter(|o| o.kind() == kind).count(), kind);
+    kinds.map(count).to_vec()
+}
+
+/// A live object of a kind, noted as one that the first phase needs.
+fn look<P, T>(
+    what: &'static str,
+    pointer: *const P,
+    kind: &'static str,
+    take: impl FnOnce(&Object) -> Option<T>,
+) -> Checked<T> {
+    if pointer.is_null() {
+        return Err(Refusal {
+            code: NULL,
+            text: format!("{what} is a null pointer"),
+        });
+    }
+    SEEN.with_borrow_mut(|seen| seen.push(pointer as usize));
+    let objects = objects();
+    objects
+        .get(&(pointer as usize))
+        .and_then(take)
+        .ok_or_else(|| Refusal {
+            code: INVALID,
+            text: format!("{what} is no {kind}, or one that was destroyed"),
+        })
+}
+
+pub(crate) fn tensor(what: &'static str, pointer: *const aclTensor) -> Checked<Tensor> {
+    look(what, pointer, "tensor", |object| match object {
+        Object::Tensor(tensor) => Some(tensor.clone()),
+        _ => None,
+    })
+}
+
+pub(crate) fn optional_tensor(
+    what: &'static str,
+    pointer: *const aclTensor,
+) -> Checked<Option<Tensor>> {
+    match pointer.is_null() {
+        true => Ok(None),
+        false => tensor(what, pointer).map(Some),
+    }
+}
+
+pub(crate) fn scalar(what: &'static str, pointer: *const aclScalar) -> Checked<Scalar> {
+    look(what, pointer, "scalar", |object| match object {
+        Object::Scalar(scalar) => Some(*scalar),
+        _ => None,
+    })
+}
+
+pub(crate) fn ints(what: &'static str, pointer: *const aclIntArray) -> Checked<Vec<i64>> {
+    look(what, pointer, "integer array", |object| match object {
+        Object::Ints(ints) => Some(ints.clone()),
+        _ => None,
+    })
+}
+
+pub(crate) fn optional_ints(
+    what: &'static str,
+    pointer: *const aclIntArray,
+) -> Checked<Option<Vec<i64>>> {
+    match pointer.is_null() {
+        true => Ok(None),
+        false => ints(what, pointer).map(Some),
+    }
+}
+
+pub(crate) fn tensors(what: &'static str, pointer: *const aclTensorList) -> Checked<Vec<Tensor>> {
+    let handles = look(what, pointer, "tensor list", |object| match object {
+        Object::List(handles) => Some(handles.clone()),
+        _ => None,
+    })?;
+    let one = |handle: usize| tensor(what, handle as *const aclTensor);
+    handles.into_iter().map(one).collect()
+}
+
+/// Bytes of an element, 0 for a type that the twin does not know.
+pub(crate) fn element_bytes(dtype: aclDataType) -> usize {
+    match dtype {
+        ACL_INT8 | ACL_UINT8 | ACL_BOOL => 1,
+        ACL_FLOAT16 | ACL_BF16 | ACL_INT16 | ACL_UINT16 => 2,
+        ACL_FLOAT | ACL_INT32 | ACL_UINT32 => 4,
+        ACL_INT64 | ACL_UINT64 | ACL_DOUBLE => 8,
+        _ => 0,
+    }
+}
 
 /// A list that the caller gave.
 ///
@@ -79,7 +295,8 @@ pub(crate) unsafe extern "C" fn aclCreateTensor(
 fn row_major(shape: &[usize]) -> Vec<i64> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis] as i64;
+        let size = i64::try_from(shape[axis]).unwrap_or(i64::MAX);
+        strides[axis - 1] = i64::saturating_mul(strides[axis], size);
     }
     strides
 }
@@ -220,6 +437,11 @@ pub(crate) extern "C" fn aclDestroyTensorList(list: *const aclTensorList) -> acl
 pub(crate) extern "C" fn aclSetAclOpExecutorRepeatable(
     executor: *mut aclOpExecutor,
 ) -> aclnnStatus {
+    if executor.is_null() {
+        let name = "aclSetAclOpExecutorRepeatable";
+        note(name, INNER, "the executor is a null pointer");
+        return INNER;
+    }
     match objects().get_mut(&(executor as usize)) {
         Some(Object::Executor(found)) => {
             found.repeatable = true;
