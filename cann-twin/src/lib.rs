@@ -6,7 +6,7 @@
 //! that it takes says anything about how long a chip takes.
 //!
 //! The environment sets what is simulated: `ASCENDIT_TWIN_DEVICES`, `ASCENDIT_TWIN_MEMORY`,
-//! `ASCENDIT_TWIN_SOC` and the faults of [`mod@fault`].
+//! `ASCENDIT_TWIN_SOC` and the faults of the module `fault`.
 
 // Names are CANN's.
 #![allow(non_snake_case)]
