@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use ascendit::backend::Backend;
 use ascendit::cancel::Cancel;
 use ascendit::tensor::DType;
-use ascendit::verify::{self, Limits};
-
-const F32: DType = DType::F32;
+use ascendit::verify::{self, Limits, Outcome};
 
 /// The folders of an architecture: its own, and those of other configurations (`dit--nodrop`).
 fn goldens(architecture: &str) -> Vec<PathBuf> {
@@ -31,13 +29,14 @@ fn goldens(architecture: &str) -> Vec<PathBuf> {
     found
 }
 
-fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType, limits: Limits) {
+fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType) {
+    let limits = Limits::of(dtype);
     let outcomes = verify::run(backend, architecture, dir, dtype, limits, &Cancel::new())
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     assert!(!outcomes.is_empty(), "{} has no outputs", dir.display());
     let failed: Vec<_> = outcomes
         .iter()
-        .filter(|o| !o.ok)
+        .filter(|o| !o.ok && !is_excused(dir, dtype, o))
         .map(|o| format!("{o:?}"))
         .collect();
     assert!(
@@ -49,18 +48,25 @@ fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType, li
     );
 }
 
-/// `verify`'s limits. In bf16 they are wider where the authors' own code, run in bf16, passes them on the
-/// same cases: WF-VAE's `video` is 3.6e-4 to 4.4e-4 from its own f32 (the twin's 3.8e-4 to 4.7e-4), a
-/// `logvar` of four numbers 9.6e-4 (8.7e-4).
-fn limits(architecture: &str, dtype: DType) -> Limits {
-    let max_nmse = match (architecture, dtype) {
-        ("wfvae-v1.3", DType::BF16) => 1e-3,
-        _ => return Limits::of(dtype),
-    };
-    Limits {
-        max_abs: None,
-        max_nmse,
-    }
+/// Outputs in bf16 beyond `verify`'s limit, where the authors' own code in bf16 is as far from its own f32:
+/// folder, case, output and how far they may be. The authors' `video`s are 3.6e-4, 4.4e-4 and 4.1e-4 (ours
+/// 4.2e-4, 4.7e-4 and 3.9e-4), their `logvar` of four numbers 9.6e-4 (8.7e-4).
+const BEYOND_IN_BF16: [(&str, &str, &str, f64); 4] = [
+    ("wfvae-v1.3", "image", "video", 5e-4),
+    ("wfvae-v1.3", "short", "video", 5.5e-4),
+    ("wfvae-v1.3", "video", "video", 4.5e-4),
+    ("wfvae-v1.3--no-attention", "t1-8x8", "logvar", 1e-3),
+];
+
+/// Whether an output is one of those, and no farther than it may be.
+fn is_excused(dir: &Path, dtype: DType, outcome: &Outcome) -> bool {
+    dtype == DType::BF16
+        && BEYOND_IN_BF16.iter().any(|(folder, case, output, nmse)| {
+            dir.ends_with(folder)
+                && outcome.case == *case
+                && outcome.output == *output
+                && outcome.nmse <= *nmse
+        })
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn every_backend_equals_the_authors_code() {
             assert!(!folders.is_empty(), "{architecture} has no goldens");
             folders
                 .iter()
-                .for_each(|dir| check(backend.as_ref(), architecture, dir, F32, Limits::of(F32)));
+                .for_each(|dir| check(backend.as_ref(), architecture, dir, DType::F32));
         }
     }
 }
@@ -84,13 +90,7 @@ fn the_twin_equals_the_authors_code_in_half_precision() {
     for dtype in [DType::F16, DType::BF16] {
         for architecture in verify::NAMES {
             for dir in goldens(architecture) {
-                check(
-                    &twin,
-                    architecture,
-                    &dir,
-                    dtype,
-                    limits(architecture, dtype),
-                );
+                check(&twin, architecture, &dir, dtype);
             }
         }
     }

@@ -18,24 +18,35 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+fn equals_the_authors_pipeline(backend: Box<dyn Backend>, dtype: DType) {
+    let checkpoint = Checkpoint::open(Some(&root("assets/demo")), &Overrides::default())
+        .expect("the demo opens");
+    let device = backend.info().device;
+    let mut pipeline =
+        TextToVideo::new(backend.into(), checkpoint, Some(dtype), true).expect("a pipeline");
+    let outcomes = run_pipeline(
+        &mut pipeline,
+        &root("tests/data/open-sora-plan-v1.3-pipeline"),
+        PipelineLimits::of(dtype),
+        &Silent::default(),
+    )
+    .expect("it runs");
+    assert_eq!(outcomes.len(), 4);
+    assert!(
+        outcomes.iter().all(|o| o.ok),
+        "{device} in {dtype}: {outcomes:#?}"
+    );
+}
+
 #[test]
 fn generations_equal_those_of_the_authors_pipeline() {
     for backend in devices::available() {
-        let checkpoint = Checkpoint::open(Some(&root("assets/demo")), &Overrides::default())
-            .expect("the demo opens");
-        let device = backend.info().device;
-        let mut pipeline = TextToVideo::new(backend.into(), checkpoint, Some(DType::F32), true)
-            .expect("a pipeline");
-        let dir = root("tests/data/open-sora-plan-v1.3-pipeline");
-        let outcomes = run_pipeline(
-            &mut pipeline,
-            &dir,
-            PipelineLimits::of(DType::F32),
-            &Silent::default(),
-        )
-        .expect("it runs");
-        assert_eq!(outcomes.len(), 4);
-        assert!(outcomes.iter().all(|o| o.ok), "{device}: {outcomes:#?}");
+        equals_the_authors_pipeline(backend, DType::F32);
+    }
+    for dtype in [DType::F16, DType::BF16] {
+        if let Some(twin) = devices::twin() {
+            equals_the_authors_pipeline(Box::new(twin), dtype);
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 
 #[path = "program/mod.rs"]
 mod program;
+mod twin_controls;
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_char};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ascendit::Error;
@@ -15,6 +14,7 @@ use ascendit::cancel::Cancel;
 use ascendit::checkpoint::{Checkpoint, Overrides};
 use ascendit::pipeline::{Event, Observer, Request, Silent, Stage, TextToVideo};
 use program::Place;
+use twin_controls::{Faults, live, logged};
 
 /// A fault, the exit code, and what the error says about it. Launches fail when they run, so that the
 /// call that tells is any later one.
@@ -151,41 +151,14 @@ fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
 }
 
 /// The twin, beside this program.
-fn twin_library() -> PathBuf {
+fn twin_library() -> String {
     let program = std::env::current_exe().expect("this program");
-    program.with_file_name("libascendit_cann_twin.so")
+    let twin = program.with_file_name("libascendit_cann_twin.so");
+    twin.to_str().expect("a path in UTF-8").to_owned()
 }
 
 /// Tests that use the twin in this process do so one after the other: faults and log are the process's.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// Sets what goes wrong in this process from now on.
-fn set_faults(faults: &str) {
-    let text = CString::new(faults).expect("a text");
-    // SAFETY: the library is the twin, which is open and stays so, and its function has this type.
-    unsafe {
-        let twin = libloading::Library::new(twin_library()).expect("the twin");
-        let set = twin
-            .get::<unsafe extern "C" fn(*const c_char) -> i32>("ascendit_twin_set_faults")
-            .expect("the twin's own function");
-        assert_eq!(set(text.as_ptr()), 0, "{faults}");
-    }
-}
-
-/// What is live in the twin.
-fn live_objects() -> String {
-    let mut bytes = vec![0u8; 4096];
-    // SAFETY: as above, with room for the text.
-    unsafe {
-        let twin = libloading::Library::new(twin_library()).expect("the twin");
-        let live = twin
-            .get::<unsafe extern "C" fn(*mut c_char, usize) -> usize>("ascendit_twin_live_objects")
-            .expect("the twin's own function");
-        let len = live(bytes.as_mut_ptr().cast(), bytes.len());
-        bytes.truncate(len);
-    }
-    String::from_utf8(bytes).expect("a text")
-}
 
 #[test]
 fn the_next_generation_in_the_same_process_works() {
@@ -224,39 +197,15 @@ fn the_next_generation_in_the_same_process_works() {
         "malloc:7",
     ];
     for fault in faults {
-        set_faults(fault);
+        let faults = Faults::new(&twin_library(), fault);
         let error = generate().map(|_| ()).expect_err(fault);
-        set_faults("");
+        drop(faults);
         assert!(error.contains("twin:0"), "{fault}: {error}");
         let again = generate().unwrap_or_else(|error| panic!("after {fault}: {error}"));
         assert!(again == expected, "other frames after {fault}");
     }
     drop(pipeline);
-    assert_eq!(live_objects(), "");
-}
-
-/// Lines of the twin's log of launches while `work` runs.
-fn logged(work: impl FnOnce()) -> Vec<serde_json::Value> {
-    // SAFETY: as above; the log has room for its own length.
-    unsafe {
-        let twin = libloading::Library::new(twin_library()).expect("the twin");
-        let set = twin
-            .get::<unsafe extern "C" fn(i32)>("ascendit_twin_set_logging")
-            .expect("the twin's own function");
-        let take = twin
-            .get::<unsafe extern "C" fn(*mut c_char, usize) -> usize>("ascendit_twin_take_log")
-            .expect("the twin's own function");
-        set(1);
-        work();
-        let mut bytes = vec![0u8; take(std::ptr::null_mut(), 0) + 1];
-        let len = take(bytes.as_mut_ptr().cast(), bytes.len());
-        set(0);
-        let text = String::from_utf8(bytes[..len].to_vec()).expect("a text");
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"));
-        lines.collect()
-    }
+    assert_eq!(live(&twin_library()), "");
 }
 
 #[test]
@@ -272,7 +221,7 @@ fn what_cann_does_unasked_is_known() {
         steps: Some(1),
         ..Request::default()
     };
-    let log = logged(|| {
+    let log = logged(&twin_library(), || {
         pipeline
             .generate(&request, &Silent::default(), &mut |_| Ok(()))
             .expect("it works");
@@ -331,7 +280,7 @@ fn a_generation_stops_in_every_stage_and_leaves_the_device_clean() {
             steps: Some(2),
             ..Request::default()
         };
-        set_faults("slow:10");
+        let faults = Faults::new(&twin_library(), "slow:10");
         let stop = StopIn {
             stage,
             cancel: Cancel::new(),
@@ -339,12 +288,12 @@ fn a_generation_stops_in_every_stage_and_leaves_the_device_clean() {
         let result = pipeline.generate(&request, &stop, &mut |_| Ok(()));
         let error = result.map(|_| ()).expect_err("it was told to stop");
         assert!(matches!(error, Error::Cancelled), "{stage}: {error}");
-        set_faults("");
+        drop(faults);
         let again = pipeline.generate(&request, &Silent::default(), &mut |_| Ok(()));
         again
             .map(|_| ())
             .unwrap_or_else(|error| panic!("after {stage}: {error}"));
     }
     drop(pipeline);
-    assert_eq!(live_objects(), "");
+    assert_eq!(live(&twin_library()), "");
 }

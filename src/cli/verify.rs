@@ -32,7 +32,7 @@ pipeline (prompt, negative_prompt, scheduler, scheduler_overrides, seed, num_inf
 guidance_scale, guidance_rescale, num_frames, height, width, max_sequence_length), and for each case
 a case-<name>.safetensors with out.latents [1, C, T, H, W] as the last step left them and out.frames
 [1, T, H, W, 3] as bytes. Limits: latents within --max-abs; frames within 4 of 255 and 0.1 of 255 on
-average in f32, 8 and 0.2 in f16, 24 and 1 in bf16.
+average in f32 and f16, 16 and 0.8 in bf16.
 
 Exit code: 0 if every output is within its limits, 1 if not.",
         NAMES.join(", ")

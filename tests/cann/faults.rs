@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use ascendit::cann::{Cann, Context, Kernel, KernelBinary, TwinSearch};
 use ascendit::{Error, Result};
 
-use crate::twin::{Device, Faults, alone, live};
+use crate::twin::{Device, alone, live, with_faults};
 
 /// Brings a fault about, compares what is said, and looks whether the twin is clean and works after.
 fn fault(faults: &str, expected: &str, work: impl FnOnce(&Cann) -> Result<()>) {
     let (_guard, cann) = alone();
     {
-        let _faults = Faults::new(&cann, faults);
+        let _faults = with_faults(&cann, faults);
         let error = work(&cann).expect_err("a fault");
         assert_eq!(error.to_string(), expected);
         let temporary = matches!(error, Error::Exhausted { .. });
@@ -165,7 +165,7 @@ fn what_a_device_has_none_left_of() {
     ] {
         let (_guard, cann) = alone();
         {
-            let _faults = Faults::new(&cann, &format!("{kind}:1"));
+            let _faults = with_faults(&cann, &format!("{kind}:1"));
             let error = work(&cann).expect_err("a fault").to_string();
             assert!(
                 error.starts_with(&format!("twin:0: {call} failed (")),
@@ -187,14 +187,14 @@ fn a_library_that_does_not_start_or_is_too_old() {
     };
     let refusal = || Cann::open_twin(&search).expect_err("a fault").to_string();
     let remedy = format!("tried {file} (taken); `cargo build` makes it; ASCENDIT_TWIN can name it");
-    let faults = Faults::new(&cann, "version:8.0");
+    let faults = with_faults(&cann, "version:8.0");
     assert_eq!(
         refusal(),
         format!("twin: CANN 8.0.RC1 is too old, 8.1 or newer is needed; {remedy}")
     );
     drop(faults);
 
-    let faults = Faults::new(&cann, "init:1");
+    let faults = with_faults(&cann, "init:1");
     drop(cann);
     let error = refusal();
     assert!(error.starts_with("twin: aclInit failed ("), "{error}");
@@ -210,7 +210,7 @@ fn a_slow_stream_is_not_done_in_time_and_holds_what_it_uses() {
     let x = device.tensor(&[1], &[0.0]);
     device.stream.synchronize().unwrap();
     let buffer = Arc::downgrade(x.buffer());
-    let _faults = Faults::new(&cann, "slow:300");
+    let _faults = with_faults(&cann, "slow:300");
     device.launch(device.context.ops().neg(&x, &x).unwrap());
     drop(x);
     let done = device.stream.synchronize_within(Duration::from_millis(20));
@@ -232,7 +232,7 @@ fn a_stream_that_hangs_is_stopped_by_abort_and_when_it_is_dropped() {
     let x = device.tensor(&[1], &[3.0]);
     device.stream.synchronize().unwrap();
     {
-        let _faults = Faults::new(&cann, "hang:1");
+        let _faults = with_faults(&cann, "hang:1");
         device.launch(device.context.ops().neg(&x, &x).unwrap());
         let done = device.stream.synchronize_within(Duration::from_millis(20));
         assert!(!done.unwrap());
@@ -240,7 +240,7 @@ fn a_stream_that_hangs_is_stopped_by_abort_and_when_it_is_dropped() {
     }
     assert_eq!(device.read(&x), [3.0]);
 
-    let _faults = Faults::new(&cann, "hang:1");
+    let _faults = with_faults(&cann, "hang:1");
     let other = device.context.stream().unwrap();
     let neg = device.context.ops().neg(&x, &x).unwrap();
     let workspace = device.context.alloc(64).unwrap();

@@ -11,3 +11,5 @@ mod process;
 mod profile;
 mod streams;
 mod twin;
+#[path = "../twin_controls/mod.rs"]
+mod twin_controls;

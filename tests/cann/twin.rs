@@ -1,12 +1,13 @@
 //! The twin, as tests use it.
 
-use std::ffi::{CString, c_char, c_int};
 use std::process::Command;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ascendit::cann::{
     Cann, Context, DeviceBuffer, ElementType, Format, Layout, Prepared, Stream, Tensor, TwinSearch,
 };
+
+use crate::twin_controls;
 
 /// Tests share the process's twin. Those that count what is on it are alone with it.
 static TWIN: RwLock<()> = RwLock::new(());
@@ -27,47 +28,14 @@ fn open() -> Cann {
     Cann::open_twin(&TwinSearch::from_env()).expect("the twin is built with the engine")
 }
 
-/// The twin's functions that are no part of CANN.
-fn function<T: Copy>(twin: &str, name: &str) -> T {
-    // SAFETY: the twin is open already.
-    let library = unsafe { libloading::Library::new(twin) }.unwrap();
-    // SAFETY: callers name the type that the twin's documentation does; the twin stays open.
-    *unsafe { library.get::<T>(name) }.unwrap()
-}
-
 /// What is on the twin: `2 tensors, 1 stream`.
 pub(crate) fn live(cann: &Cann) -> String {
-    type Live = unsafe extern "C" fn(*mut c_char, usize) -> usize;
-    let live: Live = function(cann.origin(), "ascendit_twin_live_objects");
-    let mut text = vec![0u8; 1000];
-    // SAFETY: the place is as large as is passed with it.
-    let len = unsafe { live(text.as_mut_ptr().cast(), text.len()) };
-    String::from_utf8(text[..len].to_vec()).unwrap()
+    twin_controls::live(cann.origin())
 }
 
-/// What goes wrong on the twin, until this is dropped.
-pub(crate) struct Faults(String);
-
-impl Faults {
-    pub(crate) fn new(cann: &Cann, faults: &str) -> Self {
-        let these = Self(cann.origin().to_owned());
-        these.set(faults);
-        these
-    }
-
-    fn set(&self, faults: &str) {
-        type Set = unsafe extern "C" fn(*const c_char) -> c_int;
-        let set: Set = function(&self.0, "ascendit_twin_set_faults");
-        let faults = CString::new(faults).unwrap();
-        // SAFETY: a text that ends in a zero byte.
-        assert_eq!(unsafe { set(faults.as_ptr()) }, 0);
-    }
-}
-
-impl Drop for Faults {
-    fn drop(&mut self) {
-        self.set("");
-    }
+/// What goes wrong on the twin, until it is dropped.
+pub(crate) fn with_faults(cann: &Cann, faults: &str) -> twin_controls::Faults {
+    twin_controls::Faults::new(cann.origin(), faults)
 }
 
 /// Runs a test of this program again, in a process of its own with a variable of the twin.
