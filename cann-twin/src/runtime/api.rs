@@ -9,7 +9,7 @@ use cann_sys::{
     aclrtContext, aclrtMemAttr, aclrtMemMallocPolicy,
 };
 
-use super::{CURRENT, Runtime, memory_bytes, ready, runtime, visible_devices};
+use super::{CURRENT, Runtime, chip, memory_bytes, ready, runtime, visible_devices};
 use crate::error::{
     Failure, INVALID_PARAM, Outcome, REPEAT_FINALIZE, REPEAT_INITIALIZE, RT_CONTEXT_NULL,
     RT_INTERNAL_ERROR, RT_MEMORY_ALLOCATION, RT_PARAM_INVALID, answer,
@@ -143,12 +143,11 @@ pub(crate) unsafe extern "C" fn aclsysGetCANNVersion(
     answer("aclsysGetCANNVersion", unsafe { write(version, filled) })
 }
 
-/// See the documentation of CANN. `ASCENDIT_TWIN_SOC` names another chip.
+/// See the documentation of CANN.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn aclrtGetSocName() -> *const c_char {
     static NAME: OnceLock<std::ffi::CString> = OnceLock::new();
-    let name = || std::env::var("ASCENDIT_TWIN_SOC").unwrap_or_else(|_| "Ascend910B2".into());
-    let name = NAME.get_or_init(|| std::ffi::CString::new(name()).unwrap_or_default());
+    let name = NAME.get_or_init(|| std::ffi::CString::new(chip::name()).unwrap_or_default());
     CStr::as_ptr(name)
 }
 
@@ -165,9 +164,9 @@ pub(crate) unsafe extern "C" fn aclGetDeviceCapability(
     let outcome = (|| {
         Runtime::check_device(i32::try_from(device).unwrap_or(i32::MAX))?;
         let number = match info {
-            ACL_DEVICE_INFO_AI_CORE_NUM => 24,
-            ACL_DEVICE_INFO_VECTOR_CORE_NUM => 48,
-            ACL_DEVICE_INFO_L2_SIZE => 192 << 20,
+            ACL_DEVICE_INFO_AI_CORE_NUM => chip::chip().cube_cores,
+            ACL_DEVICE_INFO_VECTOR_CORE_NUM => 2 * chip::chip().cube_cores,
+            ACL_DEVICE_INFO_L2_SIZE => chip::chip().l2_bytes,
             _ => return Err(Failure::new(INVALID_PARAM, "there is no such information")),
         };
         // SAFETY: the caller's promise.

@@ -8,6 +8,7 @@ pub(crate) mod memory;
 pub(crate) mod stream;
 
 mod api;
+mod chip;
 mod copy;
 mod profile;
 mod queue;
@@ -111,10 +112,11 @@ pub(crate) fn visible_devices() -> usize {
     }
 }
 
-/// Bytes of a device's memory: `ASCENDIT_TWIN_MEMORY`, else 64 GiB as on a 910B2.
+/// Bytes of a device's memory: `ASCENDIT_TWIN_MEMORY`, else the chip's.
 pub(crate) fn memory_bytes() -> usize {
     let set = std::env::var("ASCENDIT_TWIN_MEMORY").ok();
-    set.and_then(|n| n.parse().ok()).unwrap_or(64 << 30)
+    set.and_then(|n| n.parse().ok())
+        .unwrap_or_else(|| chip::chip().memory_bytes)
 }
 
 impl Runtime {

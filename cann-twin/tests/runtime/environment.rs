@@ -69,14 +69,31 @@ fn a_list_of_visible_devices_ends_at_one_that_is_not_there() {
     }
 }
 
+/// The name, cube and vector cores, MiB of L2 and GiB of memory of the devices.
+fn chip() -> (String, [i64; 4]) {
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: a text that lasts, and there are places for the results.
+    unsafe {
+        let name = CStr::from_ptr((T.aclrtGetSocName)()).to_str().unwrap();
+        let get = |info| {
+            let mut value = 0;
+            ok((T.aclGetDeviceCapability)(0, info, &mut value));
+            value
+        };
+        let cube = get(ACL_DEVICE_INFO_AI_CORE_NUM);
+        let vector = get(ACL_DEVICE_INFO_VECTOR_CORE_NUM);
+        let l2 = get(ACL_DEVICE_INFO_L2_SIZE);
+        ok((T.aclrtGetMemInfo)(ACL_HBM_MEM, &mut free, &mut total));
+        (name.into(), [cube, vector, l2 >> 20, (total >> 30) as i64])
+    }
+}
+
 #[test]
 fn the_chip_can_be_another() {
     let test = "environment::the_chip_can_be_another";
     if !passes_by_itself(test, &[("ASCENDIT_TWIN_SOC", "Ascend910B4")]) {
         let _twin = twin();
-        // SAFETY: a text that lasts.
-        let name = unsafe { CStr::from_ptr((T.aclrtGetSocName)()) };
-        assert_eq!(name.to_str(), Ok("Ascend910B4"));
+        assert_eq!(chip(), ("Ascend910B4".into(), [20, 40, 96, 32]));
     }
 }
 
