@@ -3,12 +3,16 @@
 //! `ASCENDIT_TWIN_FAULT` is a list such as `malloc:3,slow:20`. Kinds with a number count from 1 and
 //! happen once: `malloc` (an allocation on the device), `hostmem` (pinned memory), `prepare` (a first
 //! phase), `launch` (a launch, when it runs), `copy` (a copy moves half and fails), `hang` (a launch
-//! never ends). Which launch or copy it is, the order of the calls says, not that of the streams. `lost:N` is for good: after `N` launches every call fails. `slow:MS` makes each launch
-//! take so many milliseconds more. `init`, `setdevice`, `context`, `stream` and `event` fail once.
-//! `version:X.Y` is what the library says it is.
+//! never ends). Which launch or copy it is, the order of the calls says, not that of the streams.
+//! `lost:N` is for good: after `N` launches every call fails. `slow:MS` makes each launch take so many
+//! milliseconds more. `init`, `setdevice`, `context`, `stream` and `event` fail once. `version:X.Y` is
+//! what the library says it is. `without:NAME` hides a function from whoever opens the library; as
+//! functions are looked up then, it counts in the environment only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::symbols;
 
 /// What is to go wrong.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub(crate) struct Faults {
     pub(crate) slow_ms: u64,
     /// Launches until the device is lost.
     until_lost: Option<u64>,
+    /// Functions that are not to be found.
+    without: Vec<String>,
 }
 
 static FAULTS: Mutex<Option<Faults>> = Mutex::new(None);
@@ -61,6 +67,7 @@ impl Faults {
                 }
                 "slow" => faults.slow_ms = number()?,
                 "lost" => faults.until_lost = Some(number()?),
+                "without" => faults.without.push(value.to_owned()),
                 _ if KINDS.contains(&kind) => {
                     faults.countdown.insert(kind.to_owned(), ordinal()?);
                 }
@@ -78,9 +85,27 @@ fn faults() -> MutexGuard<'static, Option<Faults>> {
 /// Replaces all faults.
 pub(crate) fn set(text: &str) -> Result<(), String> {
     let parsed = Faults::parse(text)?;
+    if !parsed.without.is_empty() {
+        return Err("\"without\" comes too late for a library that is open".into());
+    }
     *faults() = Some(parsed);
     Ok(())
 }
+
+/// When the library is opened: hides the functions that the environment says, before anyone asks for them.
+extern "C" fn when_opened() {
+    let text = std::env::var("ASCENDIT_TWIN_FAULT").unwrap_or_default();
+    // What is wrong with the text is told at its first use.
+    for name in Faults::parse(&text).unwrap_or_default().without {
+        if let Err(why) = symbols::hide(&name) {
+            crate::tell(&format!("ASCENDIT_TWIN_FAULT: {name} is not hidden: {why}"));
+        }
+    }
+}
+
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+static WHEN_OPENED: extern "C" fn() = when_opened;
 
 /// The faults, at first those of the environment.
 fn with<T>(use_them: impl FnOnce(&mut Faults) -> T) -> T {
@@ -144,6 +169,8 @@ mod tests {
         assert_eq!(faults.countdown["malloc"], 3);
         assert_eq!(faults.countdown["init"], 1);
         assert_eq!((faults.slow_ms, faults.version), (20, Some((7, 5))));
+        let faults = Faults::parse("without:aclA,without:aclB").unwrap();
+        assert_eq!(faults.without, ["aclA", "aclB"]);
         for (text, why) in [
             ("fire:1", "\"fire\" is no kind of fault"),
             ("malloc:x", "\"malloc:x\" has no number"),
@@ -152,5 +179,9 @@ mod tests {
         ] {
             assert_eq!(Faults::parse(text).unwrap_err(), why);
         }
+        assert_eq!(
+            set("without:aclA").unwrap_err(),
+            "\"without\" comes too late for a library that is open"
+        );
     }
 }

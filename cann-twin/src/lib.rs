@@ -19,6 +19,7 @@ mod nnop;
 mod ops;
 mod rules;
 mod runtime;
+mod symbols;
 mod table;
 
 use std::ffi::{CStr, c_char};
