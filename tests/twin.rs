@@ -6,19 +6,23 @@ mod program;
 mod twin_controls;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ascendit::Error;
+use ascendit::backend::Backend;
 use ascendit::backend::cann::CannBackend;
 use ascendit::cancel::Cancel;
 use ascendit::checkpoint::{Checkpoint, Overrides};
 use ascendit::pipeline::{Event, Observer, Request, Silent, Stage, TextToVideo};
+use ascendit::tensor::DType;
+use ascendit::verify::{self, Limits};
 use program::Place;
 use twin_controls::{Faults, live, logged};
 
 /// A fault, the exit code, and what the error says about it. Launches fail when they run, so that the
 /// call that tells is any later one.
-const FAULTS: [(&str, i32, &str); 31] = [
+const FAULTS: [(&str, i32, &str); 32] = [
     (
         "init",
         2,
@@ -28,6 +32,11 @@ const FAULTS: [(&str, i32, &str); 31] = [
         "version:7.0",
         2,
         "twin: CANN 7.0.RC1 is too old, 8.1 or newer is needed",
+    ),
+    (
+        "without:aclnnAddcmul",
+        2,
+        " lacks aclnnAddcmul in libopapi.so; tried ",
     ),
     (
         "setdevice",
@@ -244,6 +253,79 @@ fn what_cann_does_unasked_is_known() {
     let (launches, copies, casts) = hidden["aclnnInplaceCopy"];
     assert!(copies <= launches, "{hidden:?}");
     assert_eq!(casts, 0, "{hidden:?}");
+}
+
+#[test]
+fn without_the_operator_for_inference_others_attend() {
+    const TEST: &str = "without_the_operator_for_inference_others_attend";
+    const FAULT: &str = "without:aclnnPromptFlashAttentionV3";
+    if std::env::var("ASCENDIT_TWIN_FAULT").as_deref() != Ok(FAULT) {
+        // Once more in a process that begins without it: functions are looked up when a library is opened.
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", TEST])
+            .env("ASCENDIT_TWIN_FAULT", FAULT)
+            .output()
+            .expect("this program runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("1 passed"), "{text}");
+        return;
+    }
+    let twin = Arc::new(CannBackend::open("twin".parse().expect("a device")).expect("it opens"));
+    let demo = program::repository("assets/demo");
+    let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
+    let mut pipeline = TextToVideo::new(
+        Arc::clone(&twin) as Arc<dyn Backend>,
+        checkpoint,
+        None,
+        true,
+    )
+    .expect("a pipeline");
+    let request = Request {
+        prompt: "a blue two".into(),
+        frames: Some(5),
+        steps: Some(1),
+        ..Request::default()
+    };
+    let generation = counted(|| {
+        pipeline
+            .generate(&request, &Silent::default(), &mut |_| Ok(()))
+            .expect("it works");
+    });
+    let goldens = |architecture: &str| {
+        let folder = program::repository("tests/data").join(architecture);
+        let (dtype, cancel) = (DType::F16, Cancel::new());
+        let limits = Limits::of(dtype);
+        let outcomes = verify::run(twin.as_ref(), architecture, &folder, dtype, limits, &cancel);
+        let outcomes = outcomes.expect("it runs");
+        let failed: Vec<_> = outcomes.iter().filter(|outcome| !outcome.ok).collect();
+        assert!(!outcomes.is_empty() && failed.is_empty(), "{failed:?}");
+    };
+    // The first one has masks only.
+    let masked = counted(|| goldens("open-sora-plan-v1.3-t2v"));
+    let unmasked = counted(|| goldens("wfvae-v1.3"));
+    for launches in [&generation, &masked, &unmasked] {
+        assert_eq!(launches.get("aclnnPromptFlashAttentionV3"), None);
+    }
+    // Attention to all keys, and to some of them.
+    for (launches, operator) in [
+        (&generation, "aclnnFlashAttentionScore"),
+        (&generation, "aclnnBatchMatMul"),
+        (&masked, "aclnnBatchMatMul"),
+        (&unmasked, "aclnnFlashAttentionScore"),
+    ] {
+        assert!(launches.contains_key(operator), "{operator}: {launches:?}");
+    }
+}
+
+/// How often each operator is launched while `work` runs.
+fn counted(work: impl FnOnce()) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in logged(&twin_library(), work) {
+        if let Some(op) = line["op"].as_str() {
+            *counts.entry(op.to_owned()).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// Asks to stop at the first segment of a stage.
