@@ -151,3 +151,32 @@ fn models_and_backends_do_not_know_each_other() {
     assert!(!allowed["models"].contains(&"backend"));
     assert!(!allowed["backend"].contains(&"models"));
 }
+
+/// Functions of operators are bound for plans, the others for the safe layer.
+#[test]
+fn every_function_of_cann_that_is_bound_is_called() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![];
+    sources(&root.join("src/cann"), &mut files);
+    let read = |path: &Path| fs::read_to_string(path).expect("a source file");
+    let safe: String = files.iter().map(|path| read(path)).collect();
+    let plans = read(&root.join("src/backend/cann/call.rs"));
+    let table = read(&root.join("cann-sys/src/table.rs"));
+    let fields = table.lines().filter_map(|line| {
+        let (name, _) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+        Some(name)
+    });
+    let is_called = |name: &&str| {
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
+        let in_table = safe.split(&format!(".{name}")).skip(1).any(ends);
+        // The version is asked for before there is a table.
+        in_table || safe.contains(&format!("c\"{name}\""))
+    };
+    let is_planned = |name: &&str| {
+        let operator = name.strip_suffix("GetWorkspaceSize").unwrap_or(name);
+        !name.starts_with("aclnn") || plans.contains(&format!("\"{operator}\""))
+    };
+    let (used, unused): (Vec<_>, Vec<_>) = fields.partition(|f| is_called(f) && is_planned(f));
+    assert!(used.len() > 100, "{used:?}");
+    assert_eq!(unused, Vec::<&str>::new());
+}

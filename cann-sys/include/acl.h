@@ -171,7 +171,6 @@ typedef enum {
 
 aclError aclInit(const char *configPath);
 aclError aclFinalize(void);
-aclError aclrtGetVersion(int32_t *majorVersion, int32_t *minorVersion, int32_t *patchVersion);
 aclError aclsysGetCANNVersion(aclCANNPackageName name, aclCANNPackageVersion *version);
 const char *aclGetRecentErrMsg(void);
 
@@ -184,13 +183,11 @@ aclError aclrtGetMemInfo(aclrtMemAttr attr, size_t *free, size_t *total);
 aclError aclrtCreateContext(aclrtContext *context, int32_t deviceId);
 aclError aclrtDestroyContext(aclrtContext context);
 aclError aclrtSetCurrentContext(aclrtContext context);
-aclError aclrtGetCurrentContext(aclrtContext *context);
 
 aclError aclrtMalloc(void **devPtr, size_t size, aclrtMemMallocPolicy policy);
 aclError aclrtFree(void *devPtr);
 aclError aclrtMallocHost(void **hostPtr, size_t size);
 aclError aclrtFreeHost(void *hostPtr);
-aclError aclrtMemcpy(void *dst, size_t destMax, const void *src, size_t count, aclrtMemcpyKind kind);
 aclError aclrtMemcpyAsync(void *dst, size_t destMax, const void *src, size_t count, aclrtMemcpyKind kind,
                           aclrtStream stream);
 aclError aclrtMemsetAsync(void *devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream);
@@ -315,7 +312,6 @@ ACLNN(aclnnAmax, const aclTensor *self, const aclIntArray *dim, bool keepDim, ac
 ACLNN(aclnnPermute, const aclTensor *self, const aclIntArray *dims, aclTensor *out);
 ACLNN(aclnnInplaceCopy, aclTensor *selfRef, const aclTensor *src);
 ACLNN(aclnnCat, const aclTensorList *tensors, int64_t dim, aclTensor *out);
-ACLNN(aclnnInplaceZero, aclTensor *selfRef);
 ACLNN(aclnnConstantPadNd, const aclTensor *self, const aclIntArray *pad, const aclScalar *value, aclTensor *out);
 ACLNN(aclnnEmbedding, const aclTensor *weight, const aclTensor *indices, const aclTensor *out);
 ACLNN(aclnnUpsampleNearest3d, const aclTensor *self, const aclIntArray *outputSize, double scalesD, double scalesH,

@@ -15,12 +15,6 @@ pub struct Functions {
     /// In `libascendcl`.
     pub aclFinalize: unsafe extern "C" fn() -> aclError,
     /// In `libascendcl`.
-    pub aclrtGetVersion: unsafe extern "C" fn(
-        majorVersion: *mut i32,
-        minorVersion: *mut i32,
-        patchVersion: *mut i32,
-    ) -> aclError,
-    /// In `libascendcl`.
     pub aclsysGetCANNVersion: Option<
         unsafe extern "C" fn(
             name: aclCANNPackageName,
@@ -59,10 +53,6 @@ pub struct Functions {
     /// In `libascendcl`.
     pub aclrtSetCurrentContext: unsafe extern "C" fn(context: aclrtContext) -> aclError,
     /// In `libascendcl`.
-    pub aclrtGetCurrentContext: unsafe extern "C" fn(
-        context: *mut aclrtContext,
-    ) -> aclError,
-    /// In `libascendcl`.
     pub aclrtMalloc: unsafe extern "C" fn(
         devPtr: *mut *mut ::core::ffi::c_void,
         size: usize,
@@ -78,14 +68,6 @@ pub struct Functions {
     /// In `libascendcl`.
     pub aclrtFreeHost: unsafe extern "C" fn(
         hostPtr: *mut ::core::ffi::c_void,
-    ) -> aclError,
-    /// In `libascendcl`.
-    pub aclrtMemcpy: unsafe extern "C" fn(
-        dst: *mut ::core::ffi::c_void,
-        destMax: usize,
-        src: *const ::core::ffi::c_void,
-        count: usize,
-        kind: aclrtMemcpyKind,
     ) -> aclError,
     /// In `libascendcl`.
     pub aclrtMemcpyAsync: unsafe extern "C" fn(
@@ -861,19 +843,6 @@ pub struct Functions {
         stream: aclrtStream,
     ) -> aclnnStatus,
     /// In `libopapi`.
-    pub aclnnInplaceZeroGetWorkspaceSize: unsafe extern "C" fn(
-        selfRef: *mut aclTensor,
-        workspaceSize: *mut u64,
-        executor: *mut *mut aclOpExecutor,
-    ) -> aclnnStatus,
-    /// In `libopapi`.
-    pub aclnnInplaceZero: unsafe extern "C" fn(
-        workspace: *mut ::core::ffi::c_void,
-        workspaceSize: u64,
-        executor: *mut aclOpExecutor,
-        stream: aclrtStream,
-    ) -> aclnnStatus,
-    /// In `libopapi`.
     pub aclnnConstantPadNdGetWorkspaceSize: unsafe extern "C" fn(
         self_: *const aclTensor,
         pad: *const aclIntArray,
@@ -958,7 +927,6 @@ impl Functions {
         let functions = Self {
             aclInit: loader.required(Library::Ascendcl, c"aclInit"),
             aclFinalize: loader.required(Library::Ascendcl, c"aclFinalize"),
-            aclrtGetVersion: loader.required(Library::Ascendcl, c"aclrtGetVersion"),
             aclsysGetCANNVersion: loader
                 .optional(Library::Ascendcl, c"aclsysGetCANNVersion"),
             aclGetRecentErrMsg: loader
@@ -977,13 +945,10 @@ impl Functions {
                 .required(Library::Ascendcl, c"aclrtDestroyContext"),
             aclrtSetCurrentContext: loader
                 .required(Library::Ascendcl, c"aclrtSetCurrentContext"),
-            aclrtGetCurrentContext: loader
-                .required(Library::Ascendcl, c"aclrtGetCurrentContext"),
             aclrtMalloc: loader.required(Library::Ascendcl, c"aclrtMalloc"),
             aclrtFree: loader.required(Library::Ascendcl, c"aclrtFree"),
             aclrtMallocHost: loader.required(Library::Ascendcl, c"aclrtMallocHost"),
             aclrtFreeHost: loader.required(Library::Ascendcl, c"aclrtFreeHost"),
-            aclrtMemcpy: loader.required(Library::Ascendcl, c"aclrtMemcpy"),
             aclrtMemcpyAsync: loader.required(Library::Ascendcl, c"aclrtMemcpyAsync"),
             aclrtMemsetAsync: loader.required(Library::Ascendcl, c"aclrtMemsetAsync"),
             aclrtCreateStream: loader.required(Library::Ascendcl, c"aclrtCreateStream"),
@@ -1154,9 +1119,6 @@ impl Functions {
             aclnnCatGetWorkspaceSize: loader
                 .required(Library::Opapi, c"aclnnCatGetWorkspaceSize"),
             aclnnCat: loader.required(Library::Opapi, c"aclnnCat"),
-            aclnnInplaceZeroGetWorkspaceSize: loader
-                .required(Library::Opapi, c"aclnnInplaceZeroGetWorkspaceSize"),
-            aclnnInplaceZero: loader.required(Library::Opapi, c"aclnnInplaceZero"),
             aclnnConstantPadNdGetWorkspaceSize: loader
                 .required(Library::Opapi, c"aclnnConstantPadNdGetWorkspaceSize"),
             aclnnConstantPadNd: loader.required(Library::Opapi, c"aclnnConstantPadNd"),

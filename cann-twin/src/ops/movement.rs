@@ -7,7 +7,7 @@ use crate::rules::{self, ALL, FLOATS, describe};
 use cann_sys::*;
 use rayon::prelude::*;
 
-phase_2!(aclnnPermute aclnnInplaceCopy aclnnCat aclnnInplaceZero aclnnConstantPadNd aclnnEmbedding);
+phase_2!(aclnnPermute aclnnInplaceCopy aclnnCat aclnnConstantPadNd aclnnEmbedding);
 
 /// Axis `dims[i]` in place `i`.
 #[unsafe(no_mangle)]
@@ -153,22 +153,6 @@ pub(crate) unsafe extern "C" fn aclnnCatGetWorkspaceSize(
                 start = end;
             }
         }))
-    })
-}
-
-/// All elements 0.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn aclnnInplaceZeroGetWorkspaceSize(
-    self_ref: *mut aclTensor,
-    workspace_size: *mut u64,
-    executor: *mut *mut aclOpExecutor,
-) -> aclnnStatus {
-    prepare("aclnnInplaceZero", workspace_size, executor, || {
-        let t = tensor("selfRef", self_ref)?;
-        rules::operand("selfRef", &t, ALL)?;
-        let mut plan = Plan::default();
-        plan.write(&t);
-        Ok(plan.task(0, move |access| fill(&View::of(&t, access), 0.0)))
     })
 }
 

@@ -91,25 +91,6 @@ fn claimed() -> (i32, i32) {
 /// See the documentation of CANN.
 ///
 /// # Safety
-/// The pointers are null or valid to write.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn aclrtGetVersion(
-    major: *mut i32,
-    minor: *mut i32,
-    patch: *mut i32,
-) -> aclError {
-    // The runtime's own version, which is another than that of CANN.
-    let parts = [(major, 1), (minor, 14), (patch, 0)];
-    // SAFETY: the caller's promise.
-    let written = parts
-        .into_iter()
-        .try_for_each(|(to, n)| unsafe { write(to, n) });
-    answer("aclrtGetVersion", written)
-}
-
-/// See the documentation of CANN.
-///
-/// # Safety
 /// `version` is null or valid to write.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn aclsysGetCANNVersion(
@@ -288,17 +269,9 @@ pub(crate) unsafe extern "C" fn aclrtCreateContext(
 pub(crate) extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
     answer(
         "aclrtDestroyContext",
-        (|| {
-            let handle = context as usize;
-            let mut held = runtime();
-            if held.defaults.values().any(|default| *default == handle) {
-                let text = "a default context goes with aclrtResetDevice";
-                return Err(Failure::new(RT_CONTEXT_NULL, text));
-            }
-            match held.contexts.remove(&handle) {
-                Some(_) => Ok(()),
-                None => Err(Failure::new(RT_CONTEXT_NULL, "there is no such context")),
-            }
+        (|| match runtime().contexts.remove(&(context as usize)) {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(RT_CONTEXT_NULL, "there is no such context")),
         })(),
     )
 }
@@ -317,20 +290,6 @@ pub(crate) extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclErr
             Ok(())
         })(),
     )
-}
-
-/// See the documentation of CANN.
-///
-/// # Safety
-/// `context` is null or valid to write.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclError {
-    let outcome = ready().and_then(|held| {
-        let (handle, _) = held.current()?;
-        // SAFETY: the caller's promise.
-        unsafe { write(context, handle as aclrtContext) }
-    });
-    answer("aclrtGetCurrentContext", outcome)
 }
 
 /// See the documentation of CANN.

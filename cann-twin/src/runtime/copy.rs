@@ -122,32 +122,6 @@ fn run(to: &End, from: &End, bytes: usize, broken: bool) -> Outcome {
     }
 }
 
-/// See the documentation of CANN.
-///
-/// # Safety
-/// Host memory is valid for the bytes.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn aclrtMemcpy(
-    dst: *mut c_void,
-    dst_max: usize,
-    src: *const c_void,
-    bytes: usize,
-    kind: aclrtMemcpyKind,
-) -> aclError {
-    answer(
-        "aclrtMemcpy",
-        (|| {
-            let (to, from) = {
-                let held = ready()?;
-                let (_, device) = held.current()?;
-                let (dst, src) = (dst as usize, src as usize);
-                ends(&held, device, dst, dst_max, src, bytes, kind)?
-            };
-            run(&to, &from, bytes, fault::hits("copy"))
-        })(),
-    )
-}
-
 /// See the documentation of CANN. With memory of the host that is not pinned, the call waits.
 ///
 /// # Safety

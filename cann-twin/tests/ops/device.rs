@@ -48,6 +48,22 @@ pub(crate) fn open() {
     });
 }
 
+/// A copy that is over, on a stream of its own.
+///
+/// # Safety
+/// Host memory is valid for the bytes.
+unsafe fn copy(to: *mut c_void, from: *const c_void, bytes: usize, kind: aclrtMemcpyKind) {
+    let mut stream = null_mut();
+    // SAFETY: there is a place for the result; the rest is the caller's promise.
+    unsafe {
+        assert_eq!((TABLE.aclrtCreateStream)(&mut stream), 0);
+        let begun = (TABLE.aclrtMemcpyAsync)(to, bytes, from, bytes, kind, stream);
+        assert_eq!(begun, 0);
+        assert_eq!((TABLE.aclrtSynchronizeStream)(stream), 0);
+        assert_eq!((TABLE.aclrtDestroyStream)(stream), 0);
+    }
+}
+
 /// An array on the device with what the host knows of it.
 pub(crate) struct Array {
     pub(crate) dtype: aclDataType,
@@ -140,17 +156,9 @@ impl Array {
         for i in 0..values.len() {
             encode(dtype, array.values[i], &mut memory, array.place(i));
         }
+        let from = memory.as_ptr().cast();
         // SAFETY: both sides are `bytes` long.
-        let status = unsafe {
-            (TABLE.aclrtMemcpy)(
-                data,
-                bytes,
-                memory.as_ptr().cast(),
-                bytes,
-                ACL_MEMCPY_HOST_TO_DEVICE,
-            )
-        };
-        assert_eq!(status, 0);
+        unsafe { copy(data, from, bytes, ACL_MEMCPY_HOST_TO_DEVICE) };
         array.bytes = bytes;
         array
     }
@@ -184,17 +192,9 @@ impl Array {
     /// What is on the device now, in row-major order. The bytes between elements must be as they were.
     pub(crate) fn read(&self) -> Vec<f64> {
         let mut memory = vec![0u8; self.bytes];
+        let to = memory.as_mut_ptr().cast();
         // SAFETY: both sides are `bytes` long.
-        let status = unsafe {
-            (TABLE.aclrtMemcpy)(
-                memory.as_mut_ptr().cast(),
-                self.bytes,
-                self.data,
-                self.bytes,
-                ACL_MEMCPY_DEVICE_TO_HOST,
-            )
-        };
-        assert_eq!(status, 0);
+        unsafe { copy(to, self.data, self.bytes, ACL_MEMCPY_DEVICE_TO_HOST) };
         let places: Vec<_> = (0..self.values.len()).map(|i| self.place(i)).collect();
         let values = places
             .iter()

@@ -134,21 +134,22 @@ fn devices_share_no_memory_and_no_streams() {
         let mut host = [0u8; 8];
         let place = host.as_mut_ptr().cast();
         refused(
-            (T.aclrtMemcpy)(place, 8, first, 8, ACL_MEMCPY_DEVICE_TO_HOST),
-            107_000,
-            "aclrtMemcpy: the source is memory of device 0 and not of device 1",
-        );
-        refused(
-            (T.aclrtMemcpy)(first, 8, second, 8, ACL_MEMCPY_DEVICE_TO_DEVICE),
-            107_000,
-            "aclrtMemcpy: the target is memory of device 0 and not of device 1",
-        );
-        refused(
             (T.aclrtSynchronizeStream)(of_first),
             107_003,
             "aclrtSynchronizeStream: the stream belongs to another context than this thread's",
         );
         let of_second = stream();
+        let copy = |to, from, kind| (T.aclrtMemcpyAsync)(to, 8, from, 8, kind, of_second);
+        refused(
+            copy(place, first, ACL_MEMCPY_DEVICE_TO_HOST),
+            107_000,
+            "aclrtMemcpyAsync: the source is memory of device 0 and not of device 1",
+        );
+        refused(
+            copy(first, second, ACL_MEMCPY_DEVICE_TO_DEVICE),
+            107_000,
+            "aclrtMemcpyAsync: the target is memory of device 0 and not of device 1",
+        );
         refused(
             (T.aclrtMemsetAsync)(first, 8, 0, 8, of_second),
             107_000,

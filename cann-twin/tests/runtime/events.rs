@@ -177,15 +177,11 @@ fn waiting_for_an_event_of_a_stream_that_is_aborted_ends() {
     number.negate(stream);
     record(event, stream);
     let (stream_number, event_number) = (stream as usize, event as usize);
-    let mut context = null_mut();
-    // SAFETY: there is a place for the result.
-    ok(unsafe { (T.aclrtGetCurrentContext)(&mut context) });
-    let context = context as usize;
     let began = Instant::now();
     std::thread::scope(|scope| {
         // SAFETY: handles are checked.
         scope.spawn(move || unsafe {
-            ok((T.aclrtSetCurrentContext)(context as aclrtContext));
+            to_default();
             refused(
                 (T.aclrtSynchronizeEvent)(event_number as aclrtEvent),
                 107_023,

@@ -40,10 +40,8 @@ fn the_second_of_everything_that_is_made_fails() {
     let _twin = twin();
     faults("setdevice:2,context:2,stream:2,event:2");
     let mut made = null_mut();
-    let mut default = null_mut();
     // SAFETY: there are places for the results; handles are checked.
     unsafe {
-        ok((T.aclrtGetCurrentContext)(&mut default));
         ok((T.aclrtSetDevice)(0));
         let text = "aclrtSetDevice: setdevice fails on demand";
         refused((T.aclrtSetDevice)(0), 507_000, text);
@@ -54,7 +52,7 @@ fn the_second_of_everything_that_is_made_fails() {
         let text = "aclrtCreateContext: context fails on demand";
         refused((T.aclrtCreateContext)(&mut made, 0), 507_000, text);
         ok((T.aclrtDestroyContext)(first));
-        ok((T.aclrtSetCurrentContext)(default));
+        to_default();
 
         let first = stream();
         let text = "aclrtCreateStream: no stream is left, on demand";
@@ -113,7 +111,8 @@ fn the_order_of_calls_says_which_launch_fails() {
 #[test]
 fn a_copy_moves_half_and_fails() {
     let _twin = twin();
-    let (number, a, stream) = (Number::new(1.0), upload(&[1; 8]), stream());
+    let (number, a) = (Number::new(1.0), upload(&[1; 8]));
+    let (first, stream) = (stream(), stream());
     let page = pinned(8);
     let text = "the copy broke off after 4 of 8 bytes";
     // SAFETY: the host's side is 8 bytes long, and lives until the stream is waited for.
@@ -121,8 +120,10 @@ fn a_copy_moves_half_and_fails() {
         page.cast::<u8>().write_bytes(2, 8);
         faults("copy:1");
         let kind = ACL_MEMCPY_HOST_TO_DEVICE;
-        let code = (T.aclrtMemcpy)(a, 8, page, 8, kind);
-        refused(code, 507_013, &format!("aclrtMemcpy: {text}"));
+        ok((T.aclrtMemcpyAsync)(a, 8, page, 8, kind, first));
+        let code = (T.aclrtSynchronizeStream)(first);
+        refused(code, 507_013, &format!("aclrtSynchronizeStream: {text}"));
+        destroy(first);
         assert_eq!(download(a, 8), [2, 2, 2, 2, 1, 1, 1, 1]);
         page.cast::<u8>().write_bytes(3, 8);
         // Busy, so that all three are queued before the second fails.
@@ -183,9 +184,16 @@ fn a_lost_device_refuses_all_but_giving_back() {
             &text("aclrtMemsetAsync"),
         );
         refused(
-            (T.aclrtMemcpy)(page, 4, number.address, 4, ACL_MEMCPY_DEVICE_TO_HOST),
+            (T.aclrtMemcpyAsync)(
+                page,
+                4,
+                number.address,
+                4,
+                ACL_MEMCPY_DEVICE_TO_HOST,
+                stream,
+            ),
             507_010,
-            &text("aclrtMemcpy"),
+            &text("aclrtMemcpyAsync"),
         );
         let (mut size, mut executor) = (0, null_mut());
         let first = T.aclnnNegGetWorkspaceSize;

@@ -165,7 +165,6 @@ fn streams_that_are_gone_or_of_others_are_refused() {
     let (gone, kept) = (stream(), stream());
     let number = Number::new(1.0);
     destroy(gone);
-    let mut default: aclrtContext = null_mut();
     let mut context: aclrtContext = null_mut();
     let none = "there is no such stream";
     // SAFETY: handles are checked; there are places for the results.
@@ -188,12 +187,11 @@ fn streams_that_are_gone_or_of_others_are_refused() {
             );
             number.negate_refused(wrong, 107_003, &format!("aclnnNeg: {none}"));
         }
-        ok((T.aclrtGetCurrentContext)(&mut default));
         ok((T.aclrtCreateContext)(&mut context, 0));
         let foreign = "the stream belongs to another context than this thread's";
         number.negate_refused(kept, 107_003, &format!("aclnnNeg: {foreign}"));
         ok((T.aclrtDestroyContext)(context));
-        ok((T.aclrtSetCurrentContext)(default));
+        to_default();
     }
     number.negate(kept);
     destroy(kept);
@@ -204,15 +202,10 @@ fn streams_that_are_gone_or_of_others_are_refused() {
 #[test]
 fn many_threads_use_many_streams() {
     let _twin = twin();
-    let mut context = null_mut();
-    // SAFETY: there is a place for the result.
-    ok(unsafe { (T.aclrtGetCurrentContext)(&mut context) });
-    let context = context as usize;
     std::thread::scope(|scope| {
         for value in 1..=4u8 {
             scope.spawn(move || {
-                // SAFETY: handles are checked.
-                ok(unsafe { (T.aclrtSetCurrentContext)(context as aclrtContext) });
+                to_default();
                 for round in 0..20 {
                     let (number, stream) = (Number::new(f32::from(value)), stream());
                     for _ in 0..=round {

@@ -51,6 +51,15 @@ impl Drop for Twin {
     }
 }
 
+/// Makes the default context of device 0, which is in use, this thread's.
+pub(crate) fn to_default() {
+    // SAFETY: nothing is passed.
+    unsafe {
+        ok((T.aclrtSetDevice)(0));
+        ok((T.aclrtResetDevice)(0));
+    }
+}
+
 /// CANN's last words to this thread.
 pub(crate) fn message() -> Option<String> {
     // SAFETY: null, or a text that lasts until the next call.
@@ -186,12 +195,30 @@ pub(crate) fn free_pinned(address: *mut c_void) {
     ok(unsafe { (T.aclrtFreeHost)(address) });
 }
 
+/// A copy that is over, on a stream of its own.
+///
+/// # Safety
+/// Host memory is valid for the bytes.
+#[track_caller]
+pub(crate) unsafe fn copy(
+    to: *mut c_void,
+    from: *const c_void,
+    bytes: usize,
+    kind: aclrtMemcpyKind,
+) {
+    let stream = stream();
+    // SAFETY: the caller's promise.
+    ok(unsafe { (T.aclrtMemcpyAsync)(to, bytes, from, bytes, kind, stream) });
+    synchronize(stream);
+    destroy(stream);
+}
+
 /// Memory of the device with these bytes.
 pub(crate) fn upload(bytes: &[u8]) -> *mut c_void {
     let address = malloc(bytes.len());
     let (len, from) = (bytes.len(), bytes.as_ptr().cast());
     // SAFETY: the host's side is `len` long.
-    ok(unsafe { (T.aclrtMemcpy)(address, len, from, len, ACL_MEMCPY_HOST_TO_DEVICE) });
+    unsafe { copy(address, from, len, ACL_MEMCPY_HOST_TO_DEVICE) };
     address
 }
 
@@ -199,7 +226,7 @@ pub(crate) fn download(address: *const c_void, len: usize) -> Vec<u8> {
     let mut bytes = vec![0u8; len];
     let to = bytes.as_mut_ptr().cast();
     // SAFETY: the host's side is `len` long.
-    ok(unsafe { (T.aclrtMemcpy)(to, len, address, len, ACL_MEMCPY_DEVICE_TO_HOST) });
+    unsafe { copy(to, address, len, ACL_MEMCPY_DEVICE_TO_HOST) };
     bytes
 }
 

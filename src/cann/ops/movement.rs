@@ -64,23 +64,6 @@ impl Ops<'_> {
         )
     }
 
-    /// `x = 0`.
-    ///
-    /// # Errors
-    /// CANN's refusal.
-    pub fn zero(&self, x: &Tensor) -> Result<Prepared> {
-        let f = self.functions();
-        self.call(
-            "aclnnInplaceZero",
-            f.aclnnInplaceZero,
-            &[x],
-            |workspace, executor| {
-                // SAFETY: see `Ops::call`.
-                unsafe { (f.aclnnInplaceZeroGetWorkspaceSize)(x.raw_mut(), workspace, executor) }
-            },
-        )
-    }
-
     /// `x` with more elements, all `value`, before and behind each axis.
     ///
     /// # Errors

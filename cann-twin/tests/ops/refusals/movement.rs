@@ -31,11 +31,6 @@ fn movement_is_refused_with_its_reason() {
             "aclnnInplaceCopy: src is f16[3, 2], must broadcast to selfRef, f16[2, 3]",
             |w, e| (T.aclnnInplaceCopyGetWorkspaceSize)(x.tensor, z.tensor, w, e),
         );
-        refused(
-            NULL,
-            "aclnnInplaceZero: selfRef is a null pointer",
-            |w, e| (T.aclnnInplaceZeroGetWorkspaceSize)(null_mut(), w, e),
-        );
         let cat = |parts: &[&Array], dim, out: &Array, text| {
             let parts = list(parts);
             refused(INVALID, text, |w, e| {
