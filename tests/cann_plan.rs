@@ -110,7 +110,7 @@ fn is_tight(plan: &Plan) {
 const STEP: &str = "\
 aclnnAdd: 65, 18694.5 MB
 aclnnAddcmul: 128, 75002.6 MB
-aclnnAddmm: 327, 143667.9 MB
+aclnnAddmm: 327, 143669.8 MB
 aclnnAdds: 65, 2.4 MB
 aclnnCast: 73, 116.1 MB
 aclnnCat: 7, 97.3 MB

@@ -49,13 +49,14 @@ fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType) {
 }
 
 /// Outputs in bf16 beyond `verify`'s limit, where the authors' own code in bf16 is as far from its own f32:
-/// folder, case, output and how far they may be. The authors' `video`s are 3.6e-4, 4.4e-4 and 4.1e-4 (ours
-/// 4.2e-4, 4.7e-4 and 3.9e-4), their `logvar` of four numbers 9.6e-4 (8.7e-4).
-const BEYOND_IN_BF16: [(&str, &str, &str, f64); 4] = [
-    ("wfvae-v1.3", "image", "video", 5e-4),
-    ("wfvae-v1.3", "short", "video", 5.5e-4),
-    ("wfvae-v1.3", "video", "video", 4.5e-4),
-    ("wfvae-v1.3--no-attention", "t1-8x8", "logvar", 1e-3),
+/// folder, case, output and how far they may be. The authors' `video`s are 3.6e-4, 4.4e-4, 4.1e-4 and 3.2e-4
+/// (ours 4.2e-4, 3.5e-4, 3.3e-4 and 3.6e-4), their `logvar` of four numbers 9.6e-4 (7.8e-4).
+const BEYOND_IN_BF16: [(&str, &str, &str, f64); 5] = [
+    ("wfvae-v1.3", "image", "video", 4.5e-4),
+    ("wfvae-v1.3", "short", "video", 4e-4),
+    ("wfvae-v1.3", "video", "video", 3.5e-4),
+    ("wfvae-v1.3--no-attention", "t1-8x8", "video", 4e-4),
+    ("wfvae-v1.3--no-attention", "t1-8x8", "logvar", 8.5e-4),
 ];
 
 /// Whether an output is one of those, and no farther than it may be.

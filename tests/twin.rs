@@ -220,39 +220,42 @@ fn the_next_generation_in_the_same_process_works() {
 #[test]
 fn what_cann_does_unasked_is_known() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
-    let demo = program::repository("assets/demo");
-    let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
-    let mut pipeline =
-        TextToVideo::new(Arc::new(twin), checkpoint, None, true).expect("a pipeline");
-    let request = Request {
-        prompt: "a blue two".into(),
-        steps: Some(1),
-        ..Request::default()
-    };
-    let log = logged(&twin_library(), || {
-        pipeline
-            .generate(&request, &Silent::default(), &mut |_| Ok(()))
-            .expect("it works");
-    });
-    let mut hidden: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
-    for line in &log {
-        let Some(op) = line["op"].as_str() else {
-            continue;
+    for dtype in [DType::F16, DType::BF16] {
+        let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+        let demo = program::repository("assets/demo");
+        let demo = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
+        let mut pipeline =
+            TextToVideo::new(Arc::new(twin), demo, Some(dtype), true).expect("a pipeline");
+        let request = Request {
+            prompt: "a blue two".into(),
+            steps: Some(1),
+            ..Request::default()
         };
-        let entry = hidden.entry(op.to_owned()).or_default();
-        entry.0 += 1;
-        entry.1 += line["copies"].as_u64().expect("a number");
-        entry.2 += line["casts"].as_u64().expect("a number");
+        let log = logged(&twin_library(), || {
+            pipeline
+                .generate(&request, &Silent::default(), &mut |_| Ok(()))
+                .expect("it works");
+        });
+        let mut hidden: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+        for line in &log {
+            let Some(op) = line["op"].as_str() else {
+                continue;
+            };
+            let entry = hidden.entry(op).or_default();
+            entry.0 += 1;
+            entry.1 += line["copies"].as_u64().expect("a number");
+            entry.2 += line["casts"].as_u64().expect("a number");
+        }
+        assert!(hidden["aclnnConvolution"].0 > 50, "{dtype}: {hidden:?}");
+        hidden.retain(|_, (_, copies, casts)| *copies + *casts > 0);
+        // Everything else gets its operands in one piece and in the types that the chip's operators take;
+        // a copy of a strided tensor is one that CANN copies into one piece first.
+        let ops: Vec<&str> = hidden.keys().copied().collect();
+        assert_eq!(ops, ["aclnnInplaceCopy"], "{dtype}: {hidden:?}");
+        let (launches, copies, casts) = hidden["aclnnInplaceCopy"];
+        assert!(copies <= launches, "{dtype}: {hidden:?}");
+        assert_eq!(casts, 0, "{dtype}: {hidden:?}");
     }
-    hidden.retain(|_, (_, copies, casts)| *copies + *casts > 0);
-    // Everything else gets its operands in one piece and in the types that the chip's operators take; a
-    // copy of a strided tensor is one that CANN copies into one piece first.
-    let ops: Vec<&String> = hidden.keys().collect();
-    assert_eq!(ops, ["aclnnInplaceCopy"], "{hidden:?}");
-    let (launches, copies, casts) = hidden["aclnnInplaceCopy"];
-    assert!(copies <= launches, "{hidden:?}");
-    assert_eq!(casts, 0, "{hidden:?}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use cann_sys::{ACL_FLOAT, ACL_INT64, aclIntArray, aclScalar, aclTensorList};
+use cann_sys::{
+    ACL_DOUBLE, ACL_FLOAT, ACL_INT64, aclDataType, aclIntArray, aclScalar, aclTensorList,
+};
 
 use super::memory::nothing;
 use super::stream::Keep;
@@ -45,15 +47,23 @@ unsafe impl Sync for Tensors {}
 impl Scalar {
     /// A number for an operator on elements of a type: an `f32` for floats, else an `i64`.
     pub(super) fn new(context: &Context, value: f64, of: ElementType) -> Result<Arc<Self>> {
+        match of.is_float() {
+            true => Self::typed(context, value as f32, ACL_FLOAT),
+            false => Self::typed(context, value as i64, ACL_INT64),
+        }
+    }
+
+    /// A number of type `f64`.
+    pub(super) fn double(context: &Context, value: f64) -> Result<Arc<Self>> {
+        Self::typed(context, value, ACL_DOUBLE)
+    }
+
+    /// `T` is the type that `dtype` names.
+    fn typed<T>(context: &Context, mut value: T, dtype: aclDataType) -> Result<Arc<Self>> {
         let functions = context.bind()?;
-        let create = functions.aclCreateScalar;
-        let (mut float, mut int) = (value as f32, value as i64);
-        let (at, dtype) = match of.is_float() {
-            true => ((&raw mut float).cast::<c_void>(), ACL_FLOAT),
-            false => ((&raw mut int).cast(), ACL_INT64),
-        };
+        let at = (&raw mut value).cast::<c_void>();
         // SAFETY: the pointer is to a value of the type that is named, which is copied.
-        let raw = unsafe { create(at, dtype) };
+        let raw = unsafe { (functions.aclCreateScalar)(at, dtype) };
         if raw.is_null() {
             return Err(nothing(context, "aclCreateScalar"));
         }

@@ -1,7 +1,7 @@
 //! Convolution of 1 to 3 dimensions: columns of the input's windows times the weight, in parts that fit a cache.
 //!
-//! aclnn brings the operands into a format of the cube units; those passes are part of the operator. The bias is f16
-//! beside f16, rounded to it if need be, and f32 beside bf16.
+//! aclnn brings the operands into a format of the cube units; those passes are part of the operator. It converts the
+//! bias to the type that the cube's operator takes: f16 beside f16, but f32 beside bf16 and in the kernel for points.
 
 use super::elementwise::round_between;
 use super::matmul::cube_math;
@@ -25,6 +25,9 @@ const MAX_KERNEL: usize = 511;
 const MAX_STRIDE: i64 = 63;
 const MAX_PADDING: i64 = 255;
 const MAX_DILATION: i64 = 255;
+
+/// The kernel for points takes fewer of them.
+const MAX_POINTS: usize = 65_535;
 
 /// Cross-correlation of `[N, C, (D, (H,)) W]` with `[C', C / groups, ..]`, padded with as many zeros on both sides.
 #[unsafe(no_mangle)]
@@ -70,10 +73,9 @@ pub(crate) unsafe extern "C" fn aclnnConvolutionGetWorkspaceSize(
         let mut plan = Plan::default();
         plan.read_contiguous(&x);
         plan.read_contiguous(&weight);
-        let bias_type = if x.dtype == ACL_FLOAT16 {
-            ACL_FLOAT16
-        } else {
-            ACL_FLOAT
+        let bias_type = match x.dtype {
+            ACL_FLOAT16 if !shape.is_of_points(x.shape.len()) => ACL_FLOAT16,
+            _ => ACL_FLOAT,
         };
         if let Some(bias) = &bias {
             plan.read_contiguous(bias);
@@ -235,6 +237,15 @@ impl Shape {
             dilation,
             out,
         })
+    }
+
+    /// Whether CANN takes its kernel for convolutions of single points, which is for three dimensions.
+    fn is_of_points(&self, rank: usize) -> bool {
+        rank == 5
+            && [self.kernel, self.stride, self.dilation] == [[1; 3]; 3]
+            && self.padding == [0; 3]
+            && self.groups == 1
+            && self.input.iter().product::<usize>() < MAX_POINTS
     }
 
     fn padded_size(&self) -> [usize; 3] {

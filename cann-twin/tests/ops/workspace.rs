@@ -53,6 +53,56 @@ fn a_product_reads_swapped_axes_and_copies_other_strides() {
     assert_eq!(matmul(Lay::Gaps), CUBE + 4096);
 }
 
+/// What a convolution asks for beside the cube units' own, in three dimensions and without padding.
+fn for_bias(dtype: aclDataType, bias: aclDataType, kernel: usize, width: usize) -> u64 {
+    let of = |shape: &[usize]| {
+        let zeros = vec![0.0; shape.iter().product()];
+        Array::with_format(dtype, shape, Lay::Rows, ACL_FORMAT_NCDHW, &zeros)
+    };
+    let (x, weight) = (of(&[1, 2, 1, 1, width]), of(&[8, 2, 1, 1, kernel]));
+    let z = of(&[1, 8, 1, 1, width + 1 - kernel]);
+    let bias = Array::out(bias, &[8], Lay::Rows);
+    let (ones, zeros) = (ints(&[1; 3]), ints(&[0; 3]));
+    // SAFETY: all pointers are alive.
+    let got = size(|w, e| unsafe {
+        let (x, weight, bias, z) = (x.tensor, weight.tensor, bias.tensor, z.tensor);
+        (T.aclnnConvolutionGetWorkspaceSize)(
+            x,
+            weight,
+            bias,
+            ones,
+            zeros,
+            ones,
+            false,
+            null(),
+            1,
+            z,
+            0,
+            w,
+            e,
+        )
+    });
+    got - CUBE
+}
+
+#[test]
+fn a_bias_is_converted_to_what_the_cube_units_take() {
+    for (dtype, bias, kernel, width, extra) in [
+        (ACL_BF16, ACL_BF16, 2, 9, 512),
+        (ACL_BF16, ACL_FLOAT, 2, 9, 0),
+        (ACL_FLOAT16, ACL_FLOAT16, 2, 9, 0),
+        (ACL_FLOAT16, ACL_FLOAT, 2, 9, 512),
+        // The kernel for points, but not for too many.
+        (ACL_FLOAT16, ACL_FLOAT16, 1, 9, 512),
+        (ACL_FLOAT16, ACL_FLOAT, 1, 9, 0),
+        (ACL_FLOAT16, ACL_FLOAT16, 1, 65_534, 512),
+        (ACL_FLOAT16, ACL_FLOAT16, 1, 65_535, 0),
+    ] {
+        let got = for_bias(dtype, bias, kernel, width);
+        assert_eq!(got, extra, "{dtype} {bias} {kernel} {width}");
+    }
+}
+
 #[test]
 fn a_bias_of_bf16_is_converted_and_one_of_f16_is_not() {
     for (dtype, extra) in [(ACL_FLOAT, 0), (ACL_FLOAT16, 0), (ACL_BF16, 512)] {

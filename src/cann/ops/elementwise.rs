@@ -3,6 +3,7 @@
 use super::{Ops, Prepared, Tensor};
 use crate::Result;
 use crate::cann::ElementType;
+use crate::cann::values::Scalar;
 
 /// Which form of GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,11 @@ impl Ops<'_> {
     /// CANN's refusal.
     pub fn mul_scalar(&self, x: &Tensor, value: f64, out: &Tensor) -> Result<Prepared> {
         let f = self.functions();
-        let other = self.scalar(value, x)?;
+        // bf16 times a number of another type than f64 is computed as f32, and converted for that.
+        let other = match x.dtype() {
+            ElementType::Bf16 => Scalar::double(self.context, value)?,
+            _ => self.scalar(value, x)?,
+        };
         self.call(
             "aclnnMuls",
             f.aclnnMuls,

@@ -6,6 +6,7 @@
 //! operands as they are.
 
 mod attention;
+mod bias;
 mod conv;
 mod elementwise;
 mod movement;
@@ -58,7 +59,8 @@ pub struct Lowered {
 
 /// Turns a graph into launches. `prompt_attention` says whether CANN has its operator for inference.
 pub fn lower(graph: &Graph, prompt_attention: bool) -> Lowered {
-    let graph = expand(graph, &is_kept);
+    let mut graph = expand(graph, &is_kept);
+    bias::settle(&mut graph);
     let products = products_of_sums(&graph);
     let mut lowering = Lowering {
         bases: vec![],

@@ -3,6 +3,7 @@
 use super::super::call::Aclnn;
 use super::super::view::View;
 use super::Lowering;
+use super::bias::of_product;
 use crate::tensor::numel;
 
 impl Lowering<'_> {
@@ -16,8 +17,8 @@ impl Lowering<'_> {
         let weight = self.operand(&w.permute(&[1, 0]));
         let product = match bias {
             Some(bias) => {
-                let bias = self.contiguous(bias);
-                let inputs = vec![bias, matrix, weight];
+                let bias = self.cast(bias, of_product(x.dtype));
+                let inputs = vec![self.contiguous(&bias), matrix, weight];
                 self.emit(Aclnn::Addmm, inputs, x.dtype, &[rows, out])
             }
             None => self.emit(Aclnn::Matmul, vec![matrix, weight], x.dtype, &[rows, out]),
