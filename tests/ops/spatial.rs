@@ -1,6 +1,6 @@
 //! Convolutions and enlargement.
 
-use ascendit::graph::{Op, ResizeMode};
+use ascendit::graph::{Builder, Op, ResizeMode, Value};
 
 use super::{case, check, operand, x};
 
@@ -203,6 +203,70 @@ fn causal_convolutions() {
             [1; 3],
             same,
         ),
+    ]);
+}
+
+/// Normalised channels may lie innermost, and joints of them too.
+#[test]
+fn joints_of_normalised_frames() {
+    fn normed(g: &Builder) -> Value<'_> {
+        x(g, &[1, 6, 3, 4, 5]).layer_norm(1, 1e-5, None)
+    }
+    fn frames<'g>(g: &'g Builder, name: &str, count: usize) -> Value<'g> {
+        operand(g, name, &[1, 6, count, 4, 5])
+    }
+    check(vec![
+        case("behind others", |g| {
+            g.concat(&[frames(g, "before", 2), normed(g).silu()], 2)
+        }),
+        case("before others", |g| {
+            g.concat(&[normed(g), frames(g, "after", 1)], 2)
+        }),
+        case("twice", |g| {
+            let y = normed(g);
+            g.concat(&[y, y], 2)
+        }),
+        case("behind their first frame", |g| {
+            let y = normed(g).silu();
+            let first = y.slice(2, 0, 1);
+            let joint = g.concat(&[first, first, y], 2);
+            joint.conv(
+                operand(g, "w", &[4, 6, 3, 3, 3]),
+                None,
+                &[1; 3],
+                &[(0, 0); 3],
+            ) * 2.0
+        }),
+        case("and read again", |g| {
+            let y = normed(g);
+            let joint = g.concat(&[frames(g, "before", 3), y], 2);
+            joint.slice(2, 1, 3) * y + y.silu()
+        }),
+        case("and joined again", |g| {
+            let y = normed(g).silu();
+            let joint = g.concat(&[frames(g, "before", 1), y], 2);
+            g.concat(&[joint, frames(g, "after", 2)], 2).silu()
+        }),
+        case("in two joints", |g| {
+            let y = normed(g);
+            let one = g.concat(&[frames(g, "before", 2), y], 2);
+            one + g.concat(&[y, frames(g, "after", 2)], 2)
+        }),
+        case("of two values", |g| {
+            let y = normed(g);
+            g.concat(&[y.silu(), y], 2)
+        }),
+        case("along channels", |g| {
+            g.concat(&[frames(g, "before", 3), normed(g)], 1)
+        }),
+        case("of two rows", |g| {
+            let y = x(g, &[2, 6, 3, 4, 5]).layer_norm(1, 1e-5, None);
+            g.concat(&[operand(g, "before", &[2, 6, 2, 4, 5]), y], 2)
+        }),
+        case("of one frame", |g| {
+            let y = x(g, &[1, 6, 1, 4, 5]).layer_norm(1, 1e-5, None);
+            g.concat(&[y, y, y], 2)
+        }),
     ]);
 }
 

@@ -67,6 +67,7 @@ pub fn lower(graph: &Graph, prompt_attention: bool) -> Lowered {
         launches: vec![],
         values: Vec::with_capacity(graph.nodes.len()),
         gathered: HashMap::new(),
+        moved: HashMap::new(),
         tables: HashMap::new(),
         scope: 0,
         prompt_attention,
@@ -74,27 +75,51 @@ pub fn lower(graph: &Graph, prompt_attention: bool) -> Lowered {
         fused: products.values().copied().collect(),
         products,
     };
+    let is_output = |id| graph.outputs.iter().any(|port| port.node == id);
+    let mut copies: HashMap<NodeId, BaseId> = HashMap::new();
     for id in graph.ids() {
         let node = graph.node(id);
         lowering.scope = node.scope;
         let value = lowering.value(node, id);
         debug_assert_eq!(value.shape, node.shape, "{}", node.op.name());
         debug_assert_eq!(value.dtype, node.dtype, "{}", node.op.name());
+        // What is a copy anyway is made at once: the value need not live until the end.
+        let copied = is_output(id) && !lowering.is_whole(&value);
+        let kept = copied.then(|| lowering.copied(&value));
         lowering.values.push(value);
+        copies.extend(kept.map(|copy| (id, copy.base)));
     }
-    let outputs = graph
-        .outputs
-        .iter()
-        .map(|port| lowering.output(port.node))
+    let ids = graph.outputs.iter().map(|port| port.node);
+    let outputs = ids
+        .map(|id| match copies.get(&id) {
+            Some(&copy) => copy,
+            None => lowering.output(id),
+        })
         .collect();
     let Lowering {
-        bases, launches, ..
+        bases,
+        mut launches,
+        moved,
+        ..
     } = lowering;
+    for launch in &mut launches {
+        let call = &mut launch.call;
+        let operands = call.inputs.iter_mut().chain(&mut call.outputs);
+        operands.for_each(|view| settle(view, &moved));
+    }
     Lowered {
         graph,
         bases,
         launches,
         outputs,
+    }
+}
+
+/// Puts a view where its value has moved to.
+fn settle(view: &mut View, moved: &HashMap<BaseId, (BaseId, usize)>) {
+    while let Some(&(base, begin)) = moved.get(&view.base) {
+        view.base = base;
+        view.offset += begin;
     }
 }
 
@@ -145,6 +170,9 @@ struct Lowering<'g> {
     values: Vec<View>,
     /// Copies in one piece of views that were not.
     gathered: HashMap<View, View>,
+    /// Values that are parts of others, by the buffer that they would have been: whose, and the element
+    /// at which they begin there.
+    moved: HashMap<BaseId, (BaseId, usize)>,
     /// Tables of rotary embedding for whole heads.
     tables: HashMap<(BaseId, BaseId, DType, RopePairs), [View; 2]>,
     scope: u32,
@@ -274,19 +302,7 @@ impl Lowering<'_> {
         if let Some(known) = self.gathered.get(view) {
             return known.clone();
         }
-        let out = self.temp(view.dtype, &view.shape);
-        match view.dense_order() {
-            // `order` turns the view into the buffer's order, so its inverse is the permutation.
-            Some(order) => {
-                let stored = view.permute(&order);
-                self.launch(
-                    Aclnn::Permute(inverse(&order)),
-                    vec![stored],
-                    vec![out.clone()],
-                );
-            }
-            None => self.launch(Aclnn::Copy, vec![view.clone()], vec![out.clone()]),
-        }
+        let out = self.copied(view);
         self.gathered.insert(view.clone(), out.clone());
         out
     }
@@ -294,20 +310,42 @@ impl Lowering<'_> {
     /// A copy in a buffer of its own.
     fn copied(&mut self, view: &View) -> View {
         let out = self.temp(view.dtype, &view.shape);
-        self.launch(Aclnn::Copy, vec![view.clone()], vec![out.clone()]);
+        self.copy(view, &out);
         out
     }
 
-    /// The buffer that becomes an output: that of the value if the value is all of it and no other
-    /// output, or a copy's.
+    /// Copies to a place in one piece. What lies densely in another order is permuted, as CANN would
+    /// bring it into one piece before it copies it.
+    fn copy(&mut self, view: &View, out: &View) {
+        let (op, view) = match view.dense_order() {
+            // `order` turns the view into the buffer's order, so its inverse is the permutation.
+            Some(order) if !view.is_contiguous() => {
+                (Aclnn::Permute(inverse(&order)), view.permute(&order))
+            }
+            _ => (Aclnn::Copy, view.clone()),
+        };
+        self.launch(op, vec![view], vec![out.clone()]);
+    }
+
+    /// Whether a value is a buffer of its own, which it may leave for a place in another one.
+    fn is_movable(&self, view: &View) -> bool {
+        let whole = match self.bases[view.base.0] {
+            Base::Temp(bytes) => view.offset == 0 && view.size_bytes() == bytes,
+            _ => false,
+        };
+        whole && view.dense_order().is_some() && !self.moved.contains_key(&view.base)
+    }
+
+    /// Whether a value is a buffer of its own, in row-major order.
+    fn is_whole(&self, view: &View) -> bool {
+        self.is_movable(view) && view.is_contiguous()
+    }
+
+    /// The buffer that becomes an output: that of the value if the value is all of it, or a copy's.
     fn output(&mut self, id: NodeId) -> BaseId {
         let view = self.values[id.index()].clone();
         self.scope = self.graph.node(id).scope;
-        let whole = match self.bases[view.base.0] {
-            Base::Temp(bytes) => view.is_contiguous() && view.size_bytes() == bytes,
-            _ => false,
-        };
-        match whole {
+        match self.is_whole(&view) {
             true => view.base,
             false => self.copied(&view).base,
         }

@@ -2,7 +2,7 @@
 
 use super::super::call::Aclnn;
 use super::super::view::View;
-use super::Lowering;
+use super::{Lowering, inverse};
 use crate::graph::ResizeMode;
 
 impl Lowering<'_> {
@@ -17,24 +17,57 @@ impl Lowering<'_> {
         }
     }
 
-    /// One joining launch; or, where a large part would have to be brought into one piece for it, a
-    /// copy of each part to its place.
+    /// One joining launch; or, where the largest part would have to be brought into one piece for it,
+    /// a copy of each part to its place.
     pub(super) fn concat(&mut self, parts: &[View], axis: usize, shape: &[usize]) -> View {
-        let dtype = parts[0].dtype;
         let largest = parts.iter().max_by_key(|part| part.size_bytes());
-        if largest.is_some_and(|part| !part.is_contiguous()) {
-            let out = self.temp(dtype, shape);
-            let mut start = 0;
-            for part in parts {
-                let len = part.shape[axis];
-                let place = out.slice(axis, start, len);
-                self.launch(Aclnn::Copy, vec![part.clone()], vec![place]);
-                start += len;
-            }
-            return out;
+        let largest = largest.expect("there are parts");
+        let dtype = largest.dtype;
+        if largest.is_contiguous() {
+            let parts: Vec<View> = parts.iter().map(|part| self.contiguous(part)).collect();
+            return self.emit(Aclnn::Cat(axis), parts, dtype, shape);
         }
-        let parts: Vec<View> = parts.iter().map(|part| self.contiguous(part)).collect();
-        self.emit(Aclnn::Cat(axis), parts, dtype, shape)
+        if let Some(order) = self.order_of_joint(largest, axis) {
+            return self.join_in(&order, parts, axis, shape);
+        }
+        let out = self.temp(dtype, shape);
+        let mut start = 0;
+        for part in parts {
+            let len = part.shape[axis];
+            let place = out.slice(axis, start, len);
+            self.launch(Aclnn::Copy, vec![part.clone()], vec![place]);
+            start += len;
+        }
+        out
+    }
+
+    /// The order in which the largest part lies, if it can be made in its place of a joint of that
+    /// order: parts are in one piece there if they are joined along the outermost axis.
+    fn order_of_joint(&self, largest: &View, axis: usize) -> Option<Vec<usize>> {
+        let order = largest.dense_order()?;
+        let outer = order.iter().take_while(|&&other| other != axis);
+        let outermost = outer.into_iter().all(|&other| largest.shape[other] == 1);
+        (outermost && self.is_movable(largest)).then_some(order)
+    }
+
+    /// A joint whose axes lie in an order. Parts of that order that have a buffer of their own move
+    /// there, so that they are written to their place at once; others are copied.
+    fn join_in(&mut self, order: &[usize], parts: &[View], axis: usize, shape: &[usize]) -> View {
+        let stored: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+        let out = self.temp(parts[0].dtype, &stored).permute(&inverse(order));
+        let mut start = 0;
+        for part in parts {
+            let place = out.slice(axis, start, part.shape[axis]);
+            let [from, to] = [part, &place].map(|view| view.permute(order));
+            match self.is_movable(part) && from.is_contiguous() {
+                true => {
+                    self.moved.insert(part.base, (place.base, place.offset));
+                }
+                false => self.copy(&from, &to),
+            }
+            start += part.shape[axis];
+        }
+        out
     }
 
     pub(super) fn pad(&mut self, x: &View, axis: usize, before: usize, after: usize) -> View {
