@@ -267,13 +267,11 @@ pub(crate) unsafe extern "C" fn aclrtCreateContext(
 /// See the documentation of CANN.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
-    answer(
-        "aclrtDestroyContext",
-        (|| match runtime().contexts.remove(&(context as usize)) {
-            Some(_) => Ok(()),
-            None => Err(Failure::new(RT_CONTEXT_NULL, "there is no such context")),
-        })(),
-    )
+    let outcome = match runtime().contexts.remove(&(context as usize)) {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(RT_CONTEXT_NULL, "there is no such context")),
+    };
+    answer("aclrtDestroyContext", outcome)
 }
 
 /// See the documentation of CANN.
