@@ -1,0 +1,34 @@
+#include "chip.h"
+
+namespace twin {
+
+namespace {
+constexpr double GB = 1e9;
+constexpr uint64_t MIB = 1 << 20;
+constexpr Chip CHIPS[] = {
+    {"910B1", 24, 1850, 1600 * GB, 192 * MIB, 64 * GB},   {"910B2", 24, 1800, 1600 * GB, 192 * MIB, 64 * GB},
+    {"910B3", 20, 1800, 1600 * GB, 192 * MIB, 64 * GB},   {"910B4", 20, 1500, 800 * GB, 96 * MIB, 32 * GB},
+    {"910B4-1", 20, 1500, 1600 * GB, 168 * MIB, 64 * GB},
+};
+} // namespace
+
+const Chip *chip(std::string_view name)
+{
+    for (const Chip &chip : CHIPS)
+        if (chip.name == name) return &chip;
+    return nullptr;
+}
+
+const char *name(Pipe pipe)
+{
+    constexpr const char *NAMES[] = {"S", "V", "M", "MTE1", "MTE2", "MTE3", "FIX"};
+    return NAMES[static_cast<int>(pipe)];
+}
+
+const char *name(Space space)
+{
+    constexpr const char *NAMES[] = {"UB", "L1", "L0A", "L0B", "L0C", "BT", "FB", "GM"};
+    return NAMES[static_cast<int>(space)];
+}
+
+} // namespace twin
