@@ -22,13 +22,17 @@ struct Chip {
     const char *name;
     uint32_t cube_cores;   ///< AIC; there are two vector cores to each
     double mhz;            ///< clock
-    double hbm_bytes;      ///< HBM bandwidth in bytes/s
+    double hbm_bytes;      ///< nominal HBM bandwidth in bytes/s
     uint64_t l2_bytes;     ///< size of the L2 cache
+    double l2_read;        ///< what all cores together read from the L2, in bytes/s
+    double l2_write;
     double memory_bytes;   ///< HBM size
 
     /// FLOP/s of the cube at the platform file's clock: 8192 per cycle and core in f16 and bf16.
     double peak() const { return cube_cores * mhz * 1e6 * 8192.0; }
     double cycles(double seconds) const { return seconds * mhz * 1e6; }
+    /// Bytes per cycle, from bytes/s.
+    double per_cycle(double rate) const { return rate / (mhz * 1e6); }
 };
 
 /// Null for a name that is not known. Names as in `910B2`.

@@ -1,7 +1,15 @@
 /// What cores share: HBM and the L2 cache.
+///
+/// Three things limit a transfer: the core's own port, the rate of the L2 for all cores, and the rate of HBM for all cores.
+/// The L2 and HBM serve transfers in the order of virtual time, one after another at their full rate, which for many cores
+/// is the same as sharing. What is in the L2 is known by lines of 512 bytes: a line is there if fewer lines than fit came in
+/// since its last use. Reads of other lines come from HBM. A line that becomes dirty counts as a write to HBM at that time,
+/// since its own write-back, or one that it displaces, has to be paid some time.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "chip.h"
@@ -18,15 +26,34 @@ public:
 
     Traffic(const Chip &chip, uint32_t cube_cores, uint32_t vector_cores);
 
-    /// A burst by `pipe` of a core of a kind, started at `start` (cycles): what it costs that pipe.
-    Cost move(bool cube, Pipe pipe, double start, const Burst &burst, bool writes);
+    /// A burst by `pipe` of a core of a kind, started at `start` (cycles): what it costs that pipe. `keep`: lines stay in the L2.
+    Cost move(bool cube, Pipe pipe, double start, const Burst &burst, bool writes, bool keep = true);
 
     const Totals &totals() const { return totals_; }
 
 private:
-    const Chip *chip_;
-    uint32_t cube_cores_, vector_cores_;
+    static constexpr uint64_t LINE = 512, PAGE_LINES = 1 << 15;
+    /// Per line: how many lines had come in at its last use, times two; the low bit is set while it is dirty.
+    struct Page {
+        uint32_t lines[PAGE_LINES] = {};
+    };
+
+    double l2_read_, l2_write_, hbm_;  ///< bytes per cycle of all cores
+    uint32_t capacity_;                ///< lines of the L2
+    uint32_t arrived_;                 ///< lines that came in so far; starts beyond the capacity so that 0 is not there
+    double l2_read_free_ = 0, l2_write_free_ = 0, hbm_free_ = 0;  ///< when each is done with what it was given
+    double hbm_port_cube_, hbm_port_vector_;
     Totals totals_;
+    std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
+    struct Recent {
+        uint64_t number = ~0ull;
+        Page *page = nullptr;
+    } recent_[64];
+
+    Page &page(uint64_t number);
+    /// Uses lines `[first, last]`; the number of them that HBM reads or, for writes, that become dirty.
+    template <bool WRITES, bool KEEP> uint64_t use(uint64_t first, uint64_t last);
+    template <bool WRITES, bool KEEP> uint64_t use(const Burst &burst);
 };
 
 } // namespace twin
