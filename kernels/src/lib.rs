@@ -1,0 +1,16 @@
+//! Kernels in AscendC for the Ascend 910B, and what launches them.
+//!
+//! A kernel `k` is a folder with `k.cpp`, which has its formula, tiling and cost at the top, and a module here with
+//! its tiling struct, which kernel and Rust share, and the function that plans a launch for a shape. For a device
+//! the sources are compiled by `CMakeLists.txt`, where CANN is. For the host they are compiled with this package
+//! against `twin/`, which runs, checks and times them: [`twin`] launches them so. The shared library
+//! that this package also is stands for the binary of a device: the twin of CANN loads it. On systems other than
+//! Linux on x86-64 or aarch64 it is empty.
+
+pub mod add;
+pub mod chip;
+pub mod plan;
+pub mod twin;
+
+pub use chip::Chip;
+pub use plan::{BENCHES, Bench, Operand, Plan};
