@@ -9,6 +9,9 @@ use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by Cargo"));
@@ -35,8 +38,7 @@ fn main() {
     let (mut broken, mut machine) = (vec![], vec![]);
     sources(&root.join("tests/broken"), &mut broken);
     sources(&root.join("twin/machine"), &mut machine);
-    // The twin's cores are fibers of the host and its alternative threads of GNU C: Linux on these two alone.
-    println!("cargo::rustc-check-cfg=cfg(host_kernels)");
+    // The cores of the twin are fibers of this system's C library.
     let here = |key: &str| env::var(key).unwrap_or_default();
     let runs = here("CARGO_CFG_TARGET_OS") == "linux"
         && matches!(here("CARGO_CFG_TARGET_ARCH").as_str(), "x86_64" | "aarch64");
@@ -44,20 +46,76 @@ fn main() {
         kernels.clear();
         broken.clear();
     } else {
-        println!("cargo::rustc-cfg=host_kernels");
-        build.files(machine.iter().chain(&kernels).chain(&broken));
+        build
+            .std("c++17")
+            .opt_level(2)
+            .define("ASCENDIT_TWIN", None)
+            .include(root.join("twin"))
+            // Kernels look at the same bytes as numbers of several types.
+            .flag_if_supported("-fno-strict-aliasing");
+        let files: Vec<_> = [machine, kernels.clone(), broken.clone()].concat();
+        build.objects(objects(&build, &files, &root, &out));
     }
-    build
-        .std("c++17")
-        .opt_level(2)
-        .define("ASCENDIT_TWIN", None)
-        .include(root.join("twin"))
-        // Addresses of device memory are numbers to a kernel, and loops over them end before they wrap.
-        .flag_if_supported("-fno-strict-aliasing")
-        .flag_if_supported("-Wno-unknown-pragmas")
-        .compile("ascendit_kernels_host");
+    build.compile("ascendit_kernels_host");
     fs::write(out.join("kernels.rs"), table(&kernels)).expect("a file of the build");
     fs::write(out.join("broken.rs"), table(&broken)).expect("a file of the build");
+}
+
+/// Compiles those sources that changed since they were compiled, or that include something that did: whoever works
+/// on one kernel waits for one.
+fn objects(build: &cc::Build, files: &[PathBuf], root: &Path, out: &Path) -> Vec<PathBuf> {
+    fs::create_dir_all(out.join("objects")).expect("a folder of the build");
+    let compiler = build.get_compiler();
+    let next = AtomicUsize::new(0);
+    let refused = Mutex::new(vec![]);
+    let work = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let object = object_of(file, root, out);
+            let mut command = compiler.to_command();
+            command.args(["-MMD", "-c", "-o"]).arg(&object).arg(file);
+            let text = format!("{command:?}");
+            let record = object.with_extension("command");
+            let same = fs::read_to_string(&record).is_ok_and(|before| before == text);
+            if same && is_new(&object) {
+                continue;
+            }
+            let _ = fs::remove_file(&record);
+            if command.status().expect("a C++ compiler").success() {
+                fs::write(&record, text).expect("a file of the build");
+            } else {
+                refused.lock().expect("nothing panics").push(file);
+            }
+        }
+    };
+    let jobs = thread::available_parallelism().map_or(1, |n| n.get());
+    thread::scope(|scope| {
+        (0..jobs).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+    let refused = refused.into_inner().expect("nothing panics");
+    assert!(refused.is_empty(), "these do not compile: {refused:?}");
+    let objects = files.iter().map(|file| object_of(file, root, out));
+    objects.collect()
+}
+
+fn object_of(file: &Path, root: &Path, out: &Path) -> PathBuf {
+    let relative = file.strip_prefix(root).expect("below the root");
+    let name = relative.display().to_string().replace('/', "-");
+    out.join("objects").join(name).with_extension("o")
+}
+
+/// Whether an object is newer than all that it was made from, as its `.d` file lists it.
+fn is_new(object: &Path) -> bool {
+    let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let Ok(list) = fs::read_to_string(object.with_extension("d")) else {
+        return false;
+    };
+    let Some(made) = changed(object) else {
+        return false;
+    };
+    let mut sources = list.split_whitespace().filter(|part| *part != "\\").skip(1);
+    sources.all(|source| changed(Path::new(source)).is_some_and(|time| time < made))
 }
 
 fn folders(dir: &Path) -> Vec<PathBuf> {
