@@ -4,7 +4,9 @@
 
 #include <cstring>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "machine/launch.h"
 
@@ -19,7 +21,7 @@ struct twin_range {
 struct twin_launch {
     const char *soc;           ///< as in `910B2`
     uint32_t blocks;
-    uint32_t modes;            ///< bit 0 compute, 1 check, 2 time, 3 keep a trace
+    uint32_t modes;            ///< bit 0 compute, 1 check, 3 keep a trace; time is always kept
     const uint8_t *arguments;  ///< in order, each at its natural alignment
     uint64_t argument_bytes;
     const twin_range *ranges;  ///< sorted by address
@@ -57,17 +59,30 @@ private:
     uint64_t count_, at_ = 0;
 };
 
-/// Runs `program` on the cores of a launch and tells the outcome.
-int32_t launch(const char *name, const twin_launch &launch, const std::function<void()> &program);
+/// Runs `program` on the cores of a launch and tells the outcome. `pointers`: the arguments that are addresses, 0 for the others.
+int32_t launch(const char *name, const twin_launch &launch, std::vector<uint64_t> pointers, const std::function<void()> &program);
+
+template <class T> uint64_t pointer(const T &value)
+{
+    if constexpr (std::is_pointer_v<T>) return reinterpret_cast<uint64_t>(value);
+    return 0;
+}
 
 template <class... P> int32_t enter(const char *name, void (*kernel)(P...), const twin_launch *request)
 {
-    return launch(name, *request, [=] {
-        Arguments arguments(request->arguments, request->argument_bytes);
+    using Values = std::tuple<std::decay_t<P>...>;
+    std::vector<uint64_t> pointers;
+    Arguments arguments(request->arguments, request->argument_bytes);
+    try {
         // Braces keep the order.
-        std::tuple<std::decay_t<P>...> values{arguments.next<std::decay_t<P>>()...};
-        std::apply(kernel, values);
-    });
+        const Values values{arguments.next<std::decay_t<P>>()...};
+        std::apply([&](const auto &...each) { pointers = {pointer(each)...}; }, values);
+        return launch(name, *request, std::move(pointers), [=] { std::apply(kernel, values); });
+    } catch (const Fault &fault) {
+        const std::string problem = std::string(name) + ": " + fault.what();
+        request->tell(request->user, 0, problem.data(), problem.size());
+        return 1;
+    }
 }
 
 } // namespace twin

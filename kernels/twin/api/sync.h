@@ -1,6 +1,7 @@
-/// Flags, barriers and meetings: the order of instructions on different pipes and cores.
+/// Flags, barriers, meetings and caches: the order of instructions on different pipes and cores.
 #pragma once
 
+#include "tensor.h"
 #include "words.h"
 
 enum pipe_t { PIPE_S = 0, PIPE_V, PIPE_M, PIPE_MTE1, PIPE_MTE2, PIPE_MTE3, PIPE_ALL, PIPE_MTE4 = 7, PIPE_MTE5 = 8, PIPE_V2 = 9, PIPE_FIX = 10 };
@@ -76,6 +77,42 @@ template <uint8_t mode = 0, pipe_t pipe = PIPE_S> inline void CrossCoreWaitFlag(
 template <bool isAIVOnly = true> inline void SyncAll(twin::Where where = twin::Where::here())
 {
     twin::core().launch.meet(isAIVOnly, where);
+}
+
+/// The form that polls global memory: 32 bytes for each core in both memories, filled with 0 before the launch.
+template <bool isAIVOnly = true>
+inline void SyncAll(const GlobalTensor<int32_t> &gmWorkspace, const LocalTensor<int32_t> &ubWorkspace, const int32_t usedCores = 0,
+                    twin::Where where = twin::Where::here())
+{
+    twin::core().launch.meet_by_polling(isAIVOnly, gmWorkspace.start(), ubWorkspace.start(), usedCores, where);
+}
+
+enum class MemDsbT : uint8_t { ALL = 0, DDR, UB, SEQ };
+
+/// The scalar unit waits for its own accesses.
+template <MemDsbT arg0> inline void DataSyncBarrier()
+{
+    twin::core().now += twin::cost::ISSUE;
+    twin::core().scalar_settles();
+}
+
+enum class CacheLine : uint64_t { SINGLE_CACHE_LINE = 0, ENTIRE_DATA_CACHE };
+enum class DcciDst : uint64_t { CACHELINE_ALL = 0, CACHELINE_UB, CACHELINE_OUT, CACHELINE_ATOMIC };
+
+/// Writes a line of the scalar unit's data cache back to global memory and drops it, or all lines.
+template <typename T, CacheLine entireType, DcciDst dcciDst = DcciDst::CACHELINE_ALL>
+inline void DataCacheCleanAndInvalid(const GlobalTensor<T> &dstTensor, twin::Where where = twin::Where::here())
+{
+    twin::Issue issue(twin::Pipe::S, "DataCacheCleanAndInvalid", where);
+    issue.take(twin::cost::scalar_global());
+    twin::ScalarCaches &caches = issue.core.launch.caches;
+    if (dcciDst != DcciDst::CACHELINE_UB) {
+        if (entireType == CacheLine::ENTIRE_DATA_CACHE)
+            caches.clean_all(issue.core.index);
+        else
+            caches.clean(issue.core.index, dstTensor.start());
+    }
+    issue.core.scalar_settles();
 }
 
 /// The launch gives the address of the flags by itself.

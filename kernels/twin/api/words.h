@@ -30,4 +30,11 @@ inline int64_t GetSubBlockIdx() { return twin::core().sub; }
 inline int64_t GetSubBlockNum() { return twin::core().launch.type() == twin::TaskType::MixAic12 ? 2 : 1; }
 inline int64_t GetTaskRation() { return twin::core().kind == twin::Kind::Vector ? GetSubBlockNum() : 1; }
 
+/// A counter of 50 MHz.
+inline int64_t GetSystemCycle()
+{
+    const twin::Core &core = twin::core();
+    return static_cast<int64_t>(core.now / core.launch.chip.mhz * 50);
+}
+
 } // namespace AscendC

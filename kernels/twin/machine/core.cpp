@@ -1,6 +1,7 @@
 #include "core.h"
 
-#include <algorithm>
+#include <cstring>
+#include <string_view>
 
 #include "launch.h"
 
@@ -8,20 +9,16 @@ namespace twin {
 
 thread_local Core *running = nullptr;
 
-namespace {
-/// Cycles that the scalar unit needs to give one instruction to a pipe.
-constexpr double ISSUE = 5;
-} // namespace
-
-Core::Core(Launch &launch, Kind kind, uint32_t index, uint32_t block, uint32_t sub)
-    : launch(launch), modes(launch.modes), kind(kind), index(index), block(block), sub(sub)
+Core::Core(Launch &launch, Modes modes, Kind kind, uint32_t index, uint32_t block, uint32_t sub)
+    : launch(launch), trace(launch.trace && launch.trace->keeps(block) ? launch.trace : nullptr), modes(modes), kind(kind),
+      index(index), block(block), sub(sub)
 {
     for (int i = 0; i < LOCAL_SPACES; ++i) {
         const auto space = static_cast<Space>(i);
         const bool vector = space == Space::UB;
         if (vector != (kind == Kind::Vector)) continue;
         if (modes.compute) memories_[i].reset(new uint8_t[bytes_of(space)]());
-        if (modes.check) shadows_[i] = std::make_unique<Shadow>(bytes_of(space));
+        if (modes.check) shadows_[i] = std::make_unique<Shadow>();
     }
     if (modes.check)
         for (PipeState &pipe : pipes) pipe.seen.assign(launch.threads(), 0);
@@ -29,87 +26,66 @@ Core::Core(Launch &launch, Kind kind, uint32_t index, uint32_t block, uint32_t s
 
 std::string Core::name() const
 {
-    return kind == Kind::Cube ? text("AIC %u", block) : text("AIV %u of core %u", sub, block);
+    return kind == Kind::Cube ? text("AIC of core %u", block) : text("AIV %u of core %u", sub, block);
 }
 
 void Core::fault(Site site, const std::string &problem) const
 {
-    throw Fault(text("%s: %s at %s on %s: ", launch.kernel.c_str(), site.api, text(site.where).c_str(), name().c_str()) +
-                problem);
+    if (!launch.declared())
+        throw Fault(launch.kernel + ": " + text(site) + " comes before KERNEL_TASK_TYPE_DEFAULT, which must be the kernel's first "
+                                                        "statement: it says which cores run it");
+    throw Fault(launch.kernel + ": " + text(site) + " on " + name() + ": " + problem);
 }
 
-Signal Core::signal(Pipe from, Site site)
+void Core::note(Signal &signal, Pipe from)
 {
+    if (!launch.declared()) fault(signal.site, "");
     PipeState &state = pipe(from);
-    Signal signal{from == Pipe::S ? now : std::max(state.done, state.ready), {}, site};
-    if (modes.check) {
-        signal.seen = state.seen;
-        if (from != Pipe::S && state.joined != waits) join(signal.seen, pipe(Pipe::S).seen);
-        signal.seen[base() + static_cast<int>(from)] = state.number;
-    }
-    return signal;
+    signal.seen = state.seen;
+    if (from != Pipe::S && state.joined != waits) join(signal.seen, pipe(Pipe::S).seen);
+    signal.seen[base() + static_cast<uint32_t>(from)] = state.number;
 }
 
-void Core::scalar_waits(const Signal &signal)
+void Core::scalar_settles()
 {
-    now = std::max(now, signal.time);
+    PipeState &state = pipe(Pipe::S);
     ++waits;
-    if (modes.check) join(pipe(Pipe::S).seen, signal.seen);
+    if (modes.check) state.seen[base() + static_cast<uint32_t>(Pipe::S)] = state.number;
 }
 
-void Core::set_flag(Pipe from, Pipe to, int id, Where where)
+void Core::barrier(Pipe which, Where where)
 {
-    const Site site{"SetFlag", where};
-    if (id < 0 || id >= FLAGS) fault(site, text("flag id %d is not in 0..7", id));
-    now += ISSUE;
-    Flag &flag = flags_[static_cast<int>(from)][static_cast<int>(to)][id];
-    const char *a = twin::name(from), *b = twin::name(to);
-    if (flag.set)
-        fault(site, text("flag %s_%s %d is set a second time; it was set at %s and nothing has waited for it", a, b, id,
-                         text(flag.signal.site.where).c_str()));
-    flag.set = true;
-    flag.signal = signal(from, site);
-}
-
-void Core::wait_flag(Pipe from, Pipe to, int id, Where where)
-{
-    const Site site{"WaitFlag", where};
-    if (id < 0 || id >= FLAGS) fault(site, text("flag id %d is not in 0..7", id));
-    now += ISSUE;
-    Flag &flag = flags_[static_cast<int>(from)][static_cast<int>(to)][id];
-    if (!flag.set)
-        fault(site, text("flag %s_%s %d is waited for, but was not set before: the pipe would stand still", twin::name(from),
-                         twin::name(to), id));
-    flag.set = false;
-    if (to == Pipe::S) return scalar_waits(flag.signal);
-    PipeState &state = pipe(to);
-    state.ready = std::max(state.ready, flag.signal.time);
-    if (modes.check) join(state.seen, flag.signal.seen);
-}
-
-void Core::barrier(Pipe which, Where)
-{
-    now += ISSUE;
+    const Site site{"PipeBarrier", where};
+    now += cost::ISSUE;
+    if (which == Pipe::S) fault(site, "PIPE_S needs no barrier, and one is an error of hardware");
+    if (kind == Kind::Cube && which == Pipe::V) return;
+    if (kind == Kind::Vector && which != Pipe::V && which != Pipe::MTE2 && which != Pipe::MTE3)
+        fault(site, text("PIPE_%s is a unit of cube cores", twin::name(which)));
     PipeState &state = pipe(which);
     state.ready = std::max(state.ready, state.done);
-    if (modes.check) state.seen[base() + static_cast<int>(which)] = state.number;
+    if (modes.check) state.seen[base() + static_cast<uint32_t>(which)] = state.number;
 }
 
 void Core::barrier_all(Where where)
 {
-    now += ISSUE;
-    for (int i = 1; i < PIPES; ++i) scalar_waits(signal(static_cast<Pipe>(i), {"PipeBarrier", where}));
+    now += cost::ISSUE;
+    Signal done;
+    for (int i = 1; i < PIPES; ++i) {
+        mark(done, static_cast<Pipe>(i), {"PipeBarrier", where});
+        scalar_waits(done);
+    }
+    scalar_settles();
 }
 
 void Core::wait_cross(int id, Where where)
 {
     const Site site{"CrossCoreWaitFlag", where};
-    if (id < 0 || id >= CROSS_FLAGS) fault(site, text("flag id %d is not in 0..15", id));
-    now += ISSUE;
-    launch.wait([&] { return !counts[id].empty(); }, text("cross-core flag %d", id), site);
-    const Signal signal = std::move(counts[id].front());
-    counts[id].erase(counts[id].begin());
-    scalar_waits(signal);
+    now += cost::ISSUE;
+    if (static_cast<unsigned>(id) >= CROSS_FLAGS) bad_id(site, id, CROSS_FLAGS);
+    Counter &count = counts[id];
+    if (count.empty()) launch.sleep({"cross-core flag", id, site});
+    scalar_waits(count.front());
+    count.pop();
 }
 
 void Core::finish()
@@ -118,133 +94,52 @@ void Core::finish()
         for (int to = 0; to < PIPES; ++to)
             for (int id = 0; id < FLAGS; ++id) {
                 const Flag &flag = flags_[from][to][id];
+                const char *a = twin::name(static_cast<Pipe>(from)), *b = twin::name(static_cast<Pipe>(to));
                 if (flag.set)
-                    fault(flag.signal.site, text("flag %s_%s %d is never waited for; the next kernel would find it set",
-                                                 twin::name(static_cast<Pipe>(from)), twin::name(static_cast<Pipe>(to)), id));
+                    fault(flag.signal.site,
+                          text("flag %d of %s_%s is still set when the kernel ends, and the next kernel would find it so; add "
+                               "WaitFlag<HardEvent::%s_%s>(%d)",
+                               id, a, b, a, b, id));
             }
-    for (int id = 0; id < CROSS_FLAGS; ++id)
-        if (!counts[id].empty())
-            fault(counts[id].front().site,
-                  text("%zu counts of cross-core flag %d are never waited for on %s", counts[id].size(), id, name().c_str()));
+    if (registers.atomic)
+        fault(last("SetAtomic"), "stores still combine when the kernel ends; call SetAtomicNone() after the last that should");
+    if (registers.counting)
+        fault(last("SetMaskCount"), "the mask still is a number of elements when the kernel ends; call SetMaskNorm() and ResetMask()");
+    if (const Site *store = launch.caches.dirty(index))
+        fault(*store, "stays in the scalar unit's cache when the kernel ends; call DataCacheCleanAndInvalid after it");
     for (const PipeState &state : pipes) now = std::max(now, state.done);
 }
 
-Issue::Issue(Pipe pipe, const char *api, Where where) : core(*running), pipe(pipe), site{api, where}
+/// The last call of the scalar unit whose name begins so.
+Site Core::last(const char *api) const
 {
-    core.now += ISSUE;
-    PipeState &state = core.pipe(pipe);
-    number_ = ++state.number;
-    if (!checks()) return;
-    state.sites.push_back(site);
-    if (pipe != Pipe::S && state.joined != core.waits) {
-        join(state.seen, core.pipe(Pipe::S).seen);
-        state.joined = core.waits;
-    }
+    const std::vector<uint32_t> &given = pipes[static_cast<int>(Pipe::S)].sites;
+    for (size_t i = given.size(); i-- > 0;)
+        if (std::string_view(launch.sites[given[i]].api).substr(0, std::strlen(api)) == api) return launch.sites[given[i]];
+    return {api, {"a line that only checking mode knows", 0}};
 }
 
-double Issue::start() const
+void Core::bad_id(Site site, int id, int ids) const { fault(site, text("id %d is not in 0..%d", id, ids - 1)); }
+
+void Core::set_again(Pipe from, Pipe to, int id, Site site) const
 {
-    const PipeState &state = core.pipe(pipe);
-    const double full = state.starts[number_ % state.starts.size()];
-    return std::max({core.now, full, state.next, state.ready});
+    const Flag &flag = flags_[static_cast<int>(from)][static_cast<int>(to)][id];
+    const char *a = twin::name(from), *b = twin::name(to);
+    fault(site, text("flag %d of %s_%s is set already, at %s, and a flag does not count; wait for it in between or use another id", id,
+                     a, b, text(flag.signal.site.where).c_str()));
 }
 
-void Issue::take(const Cost &cost)
+void Core::not_set(Pipe from, Pipe to, int id, Site site) const
 {
-    PipeState &state = core.pipe(pipe);
-    // A full queue stops the scalar unit until its oldest instruction has started.
-    core.now = std::max(core.now, state.starts[number_ % state.starts.size()]);
-    const double begin = std::max({core.now, state.next, state.ready});
-    state.starts[number_ % state.starts.size()] = begin;
-    state.next = begin + cost.occupancy;
-    state.done = std::max(state.done, state.next + cost.latency);
-    state.busy += cost.occupancy;
-    if (core.launch.trace) core.launch.trace->instruction(core, pipe, site, begin, state.next);
+    const char *a = twin::name(from), *b = twin::name(to);
+    fault(site, text("flag %d of %s_%s was not set before, so PIPE_%s would wait forever; add SetFlag<HardEvent::%s_%s>(%d) before it",
+                     id, a, b, b, a, b, id));
 }
 
-void Issue::read(Space space, uint64_t start, uint64_t bytes, bool needs_data)
+void Core::no_event(Pipe from, Pipe to, Site site) const
 {
-    within(space, start, bytes);
-    if (!checks() || bytes == 0) return;
-    const PipeState &state = core.pipe(pipe);
-    const Conflict found =
-        core.shadow(space).read(pipe, core.base(), state.seen, number_, start, bytes, needs_data);
-    if (found.kind != Conflict::None) conflict(space, found, false);
-}
-
-void Issue::write(Space space, uint64_t start, uint64_t bytes)
-{
-    within(space, start, bytes);
-    if (!checks() || bytes == 0) return;
-    const PipeState &state = core.pipe(pipe);
-    const Conflict found = core.shadow(space).write(pipe, core.base(), state.seen, number_, start, bytes);
-    if (found.kind != Conflict::None) conflict(space, found, true);
-}
-
-const uint8_t *Issue::read_gm(uint64_t address, uint64_t bytes)
-{
-    const uint8_t *host = core.launch.at(*this, address, bytes);
-    if (checks() && bytes) {
-        const Conflict found = core.launch.global.read(core, pipe, core.pipe(pipe).seen, number_, address, bytes);
-        if (found.kind != Conflict::None) conflict(Space::GM, found, false);
-    }
-    return host;
-}
-
-uint8_t *Issue::write_gm(uint64_t address, uint64_t bytes, bool atomic)
-{
-    uint8_t *host = core.launch.at(*this, address, bytes);
-    if (checks() && bytes) {
-        const Conflict found = core.launch.global.write(core, pipe, core.pipe(pipe).seen, number_, address, bytes, atomic);
-        if (found.kind != Conflict::None) conflict(Space::GM, found, true);
-    }
-    return host;
-}
-
-void Issue::conflict(Space space, const Conflict &conflict, bool writes) const
-{
-    const std::string place = space == Space::GM ? core.launch.place(conflict.byte)
-                                                 : text("byte 0x%llx of %s", static_cast<unsigned long long>(conflict.byte), name(space));
-    if (conflict.kind == Conflict::Uninitialised)
-        fault(text("reads %s, which nothing has written (or was freed)", place.c_str()));
-    const Core &other = core.launch.core(conflict.thread / PIPES);
-    const auto other_pipe = static_cast<Pipe>(conflict.thread % PIPES);
-    const Site &earlier = other.pipes[conflict.thread % PIPES].sites[conflict.number - 1];
-    std::string remedy;
-    if (&other != &core)
-        remedy = "a cross-core flag that is set after the one and waited for before the other";
-    else if (other_pipe == pipe)
-        remedy = text("PipeBarrier<PIPE_%s>() between the two", name(pipe));
-    else
-        remedy = text("SetFlag<HardEvent::%s_%s> after the one and WaitFlag before the other", name(other_pipe), name(pipe));
-    fault(text("races for %s: it %s what %s at %s (%s%s%s) %s, and nothing orders the two; missing: %s", place.c_str(),
-               writes ? "writes" : "reads", earlier.api, text(earlier.where).c_str(), name(other_pipe),
-               &other == &core ? "" : " of ", &other == &core ? "" : other.name().c_str(),
-               conflict.kind == Conflict::WriteAfterRead ? "reads" : "writes", remedy.c_str()));
-}
-
-void Issue::out_of(const char *what, int64_t value, int64_t low, int64_t high) const
-{
-    fault(text("%s is %lld, and must be in %lld..%lld", what, static_cast<long long>(value), static_cast<long long>(low),
-               static_cast<long long>(high)));
-}
-
-void Issue::not_multiple(const char *what, uint64_t value, uint64_t unit) const
-{
-    fault(text("%s is %llu, and must be a multiple of %llu", what, static_cast<unsigned long long>(value),
-               static_cast<unsigned long long>(unit)));
-}
-
-void Issue::wrong_core(Kind kind) const
-{
-    fault(text("is an instruction of %s cores", kind == Kind::Cube ? "cube (AIC)" : "vector (AIV)"));
-}
-
-void Issue::outside(Space space, uint64_t start, uint64_t bytes) const
-{
-    fault(text("touches %s bytes %llu..%llu, and this core has %u", name(space), static_cast<unsigned long long>(start),
-               static_cast<unsigned long long>(start + bytes), core.kind == Kind::Vector ? (space == Space::UB ? bytes_of(space) : 0)
-                                                                 : (space == Space::UB ? 0 : bytes_of(space))));
+    fault(site, text("%s_%s is no event of %s cores; put it under ASCEND_IS_AI%c", twin::name(from), twin::name(to),
+                     kind == Kind::Cube ? "cube" : "vector", kind == Kind::Cube ? 'V' : 'C'));
 }
 
 } // namespace twin

@@ -26,7 +26,7 @@ std::string json(const Outcome &outcome, const Chip &chip)
 }
 } // namespace
 
-int32_t launch(const char *name, const twin_launch &request, const std::function<void()> &program)
+int32_t launch(const char *name, const twin_launch &request, std::vector<uint64_t> pointers, const std::function<void()> &program)
 {
     const auto tell = [&](uint32_t kind, const std::string &text) { request.tell(request.user, kind, text.data(), text.size()); };
     try {
@@ -35,11 +35,12 @@ int32_t launch(const char *name, const twin_launch &request, const std::function
         std::vector<Range> ranges;
         for (uint64_t i = 0; i < request.range_count; ++i)
             ranges.push_back({request.ranges[i].address, request.ranges[i].bytes, request.ranges[i].host});
-        const Modes modes{(request.modes & 1) != 0, (request.modes & 2) != 0, (request.modes & 4) != 0};
+        const Modes modes{(request.modes & 1) != 0, (request.modes & 2) != 0};
+        const bool traced = request.modes & 8;
         Trace trace(2, 1 << 20);
-        Launch run(name, *known, request.blocks, modes, std::move(ranges), request.modes & 8 ? &trace : nullptr);
+        Launch run(name, *known, request.blocks, modes, std::move(ranges), std::move(pointers), traced ? &trace : nullptr);
         tell(1, json(run.run(program), *known));
-        if (request.modes & 8) tell(2, trace.json(known->mhz));
+        if (traced) tell(2, trace.json(known->mhz));
         return 0;
     } catch (const std::exception &failure) {
         tell(0, failure.what());

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace twin {
 
@@ -18,6 +19,37 @@ struct Where {
     {
         return {file, line};
     }
+};
+
+/// An instruction in the source.
+struct Site {
+    const char *api;
+    Where where;
+
+    bool operator==(const Site &other) const
+    {
+        return api == other.api && where.file == other.where.file && where.line == other.where.line;
+    }
+};
+
+/// Sites by small numbers: what is kept for each instruction that was given.
+class Sites {
+public:
+    uint32_t number(const Site &site)
+    {
+        const size_t hash = reinterpret_cast<uintptr_t>(site.api) * 31 + reinterpret_cast<uintptr_t>(site.where.file) + site.where.line;
+        uint32_t &guess = recent_[hash * 0x9e3779b97f4a7c15u >> 56];
+        if (guess < all_.size() && all_[guess] == site) return guess;
+        for (guess = 0; guess < all_.size(); ++guess)
+            if (all_[guess] == site) return guess;
+        all_.push_back(site);
+        return guess;
+    }
+    const Site &operator[](uint32_t number) const { return all_[number]; }
+
+private:
+    std::vector<Site> all_;
+    uint32_t recent_[256] = {};
 };
 
 /// What ends a launch: a text that a kernel's author can act on.
@@ -43,5 +75,8 @@ inline std::string text(const Where &where)
     const auto slash = file.find_last_of('/');
     return text("%s:%d", file.substr(slash == std::string::npos ? 0 : slash + 1).c_str(), where.line);
 }
+
+/// `Add at kernel.cpp:12`.
+inline std::string text(const Site &site) { return text("%s at %s", site.api, text(site.where).c_str()); }
 
 } // namespace twin

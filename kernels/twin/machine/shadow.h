@@ -1,14 +1,16 @@
-/// What is known of the bytes of a core's memory: which were written, and by which instructions they were touched last.
+/// What is known of the bytes of memories: which were written, and by which instructions they were touched last.
 ///
 /// Order is known by vector clocks. An instruction has a number on its pipe; each pipe has a clock that holds, for every
 /// pipe of every core, up to which number instructions are known to be done before its next one starts. Flags,
 /// barriers and cross-core flags join clocks. Two accesses to the same bytes, one of them a write, race if the later one's
-/// clock does not hold the earlier one's number.
+/// clock does not hold the earlier one's number. What is kept is exact to the byte, so that two halves of a buffer that take turns
+/// are never taken for one.
 #pragma once
 
 #include <vector>
 
 #include "chip.h"
+#include "runs.h"
 
 namespace twin {
 
@@ -21,51 +23,78 @@ inline void join(Clock &into, const Clock &other)
         if (into[i] < other[i]) into[i] = other[i];
 }
 
-/// The earlier of two instructions that race.
-struct Conflict {
-    enum Kind : uint8_t { None, Uninitialised, ReadAfterWrite, WriteAfterWrite, WriteAfterRead } kind = None;
-    uint32_t thread = 0;  ///< core * PIPES + pipe
-    uint32_t number = 0;
-    uint64_t byte = 0;    ///< the first byte
+/// An instruction that touches memory: its pipe among all pipes, its number there, and what is done before it.
+struct Toucher {
+    uint32_t thread;  ///< core * PIPES + pipe
+    uint32_t number;
+    const Clock &clock;
+
+    Pipe pipe() const { return static_cast<Pipe>(thread % PIPES); }
+    uint32_t base() const { return thread - thread % PIPES; }
 };
 
-/// Bytes of one block of 32, as bits.
-inline uint32_t bits(uint32_t first, uint32_t count)
-{
-    return (count >= 32 ? ~0u : (1u << count) - 1) << first;
-}
+/// The earlier of two instructions that race.
+struct Conflict {
+    enum Kind : uint8_t { None, NeverWritten, Freed, ReadAfterWrite, WriteAfterWrite, WriteAfterRead } kind = None;
+    uint32_t thread = 0;
+    uint32_t number = 0;
+    uint64_t byte = 0;  ///< the first byte
+};
 
-/// Does an access need to be ordered after an earlier one of the same pipe? The vector unit does not interlock; loads and
-/// stores of one pipe may overtake each other where their destinations overlap.
+/// Must a write be ordered after an earlier write of the same pipe to the same bytes, and in the vector unit a read too? The vector
+/// unit does not interlock; loads and stores of one pipe may overtake each other where their destinations overlap.
 inline bool orders_itself(Pipe pipe) { return pipe != Pipe::V && pipe != Pipe::MTE2 && pipe != Pipe::MTE3; }
 
-/// One memory of one core, in blocks of 32 bytes.
+/// One memory of one core.
 class Shadow {
 public:
-    explicit Shadow(uint32_t bytes) : blocks_(bytes / 32) {}
+    /// Looks at a read of `[start, start + bytes)` and keeps it. `needs_data`: that nobody wrote them is a conflict.
+    Conflict read(const Toucher &, uint32_t start, uint32_t bytes, bool needs_data);
+    Conflict write(const Toucher &, uint32_t start, uint32_t bytes);
 
-    /// Looks at a read of `[start, start + bytes)` by instruction `number` of `pipe`, and keeps it. `base` is the thread of
-    /// the core's first pipe, `clock` the pipe's.
-    Conflict read(Pipe pipe, uint32_t base, const Clock &clock, uint32_t number, uint32_t start, uint32_t bytes,
-                  bool needs_data);
-    Conflict write(Pipe pipe, uint32_t base, const Clock &clock, uint32_t number, uint32_t start, uint32_t bytes);
-
-    /// The bytes hold nothing from now on: a buffer was freed, or padding was computed from nothing.
+    /// The bytes hold nothing from now on: a buffer was freed.
     void forget(uint32_t start, uint32_t bytes);
     /// Are all of these bytes written?
-    bool holds(uint32_t start, uint32_t bytes) const;
+    bool holds(uint32_t start, uint32_t bytes);
+
+private:
+    struct History {
+        enum : uint8_t { Never, Written, Freed } state = Never;
+        Pipe writer = Pipe::S;
+        uint32_t write = 0;           ///< number of the last write; 0: none
+        uint32_t reads[PIPES] = {};   ///< numbers of the last reads since
+
+        bool operator==(const History &other) const
+        {
+            bool equal = state == other.state && writer == other.writer && write == other.write;
+            for (int i = 0; i < PIPES; ++i) equal &= reads[i] == other.reads[i];
+            return equal;
+        }
+    };
+    Runs<History> runs_;
+};
+
+/// Accesses to global memory by all cores.
+class GlobalShadow {
+public:
+    Conflict read(const Toucher &, uint64_t address, uint64_t bytes);
+    Conflict write(const Toucher &, uint64_t address, uint64_t bytes, bool atomic);
 
 private:
     struct Access {
-        uint32_t number = 0, mask = 0;
+        uint32_t thread, number;
+        bool operator==(const Access &other) const { return thread == other.thread && number == other.number; }
     };
-    struct Block {
-        uint32_t written = 0;
-        Access write[PIPES], read[PIPES];
+    struct History {
+        std::vector<Access> writes;  ///< one, or several that add up
+        std::vector<Access> reads;   ///< since, the last of each pipe
+        bool atomic = false;
+        bool operator==(const History &other) const
+        {
+            return writes == other.writes && reads == other.reads && atomic == other.atomic;
+        }
     };
-    std::vector<Block> blocks_;
-
-    template <class F> static void each(uint32_t start, uint32_t bytes, F f);
+    Runs<History> runs_;
 };
 
 } // namespace twin
