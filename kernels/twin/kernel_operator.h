@@ -2,6 +2,9 @@
 /// on the host, and run, are checked and are timed there. Signatures, limits and meanings: the AscendC API reference.
 #pragma once
 
+#include "api/fixpipe.h"
+#include "api/image.h"
+#include "api/mmad.h"
 #include "api/numbers.h"
 #include "api/sync.h"
 #include "api/tensor.h"

@@ -30,7 +30,7 @@ inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
         }
     issue.core.launch.reach(issue.start());
     issue.take(issue.core.launch.traffic.move(space == twin::Space::L1, twin::Pipe::MTE2, issue.start(),
-                                              {src.start(), bytes, params.blockCount, from_pitch}, false));
+                                              {src.start(), bytes, params.blockCount, from_pitch}, false, !src.bypasses_l2()));
 }
 
 template <typename T>
@@ -69,7 +69,7 @@ inline void CopyToTable(const LocalTensor<D> &dst, const LocalTensor<S> &src, co
     issue.take(twin::cost::load_table(bytes * params.blockCount));
 }
 
-template <typename D, typename S, typename = std::enable_if_t<!std::is_same_v<D, S>>>
+template <typename D, typename S>
 inline void DataCopy(const LocalTensor<D> &dst, const LocalTensor<S> &src, const DataCopyParams &params,
                      twin::Where where = twin::Where::here())
 {

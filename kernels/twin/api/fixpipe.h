@@ -1,8 +1,9 @@
 /// Fixpipe: results out of L0C, with conversion, to global memory or to L1.
 #pragma once
 
-#include "fractal.h"
+#include "atomic.h"
 #include "field.h"
+#include "fractal.h"
 
 namespace AscendC {
 
@@ -62,6 +63,8 @@ struct FixpipeCall {
     uint32_t matrices;
     uint64_t source_matrix, target_matrix;  ///< bytes
     bool relu, integers, split;
+    Atomic atomic;
+    bool keep;  ///< in the L2
     uint8_t unit_flag;
 };
 void fixpipe(Issue &issue, const FixpipeCall &call);
@@ -124,6 +127,8 @@ inline void Fixpipe(const GlobalTensor<D> &dst, const LocalTensor<S> &src, const
     twin::FixpipeCall call = FixpipeCheck<D, S, config.format>(issue, src, params);
     call.target = dst.start();
     call.to = twin::Space::GM;
+    call.keep = !dst.bypasses_l2();
+    if (twin::combines<D>(issue)) call.atomic = static_cast<twin::Atomic>(issue.core.registers.atomic);
     twin::fixpipe(issue, call);
 }
 

@@ -5,16 +5,17 @@ namespace twin {
 namespace {
 
 /// One value as it is stored, combined with what is there if an atomic is set.
-void store(const FixpipeCall &call, uint8_t *to, const uint8_t *from, int atomic)
+void store(const FixpipeCall &call, uint8_t *to, const uint8_t *from)
 {
+    const Atomic atomic = call.atomic;
     if (call.integers) {
         int32_t value, held;
         std::memcpy(&value, from, 4);
         std::memcpy(&held, to, 4);
         if (call.relu && value < 0) value = 0;
-        if (atomic == 1) value = static_cast<int32_t>(static_cast<uint32_t>(held) + static_cast<uint32_t>(value));
-        if (atomic == 2) value = std::max(held, value);
-        if (atomic == 3) value = std::min(held, value);
+        if (atomic == Atomic::Add) value = static_cast<int32_t>(static_cast<uint32_t>(held) + static_cast<uint32_t>(value));
+        if (atomic == Atomic::Max) value = std::max(held, value);
+        if (atomic == Atomic::Min) value = std::min(held, value);
         std::memcpy(to, &value, 4);
         return;
     }
@@ -25,7 +26,7 @@ void store(const FixpipeCall &call, uint8_t *to, const uint8_t *from, int atomic
     const auto narrow = [&](float x) { return call.output == FixpipeCall::Half ? float_to_half(x) : float_to_bf16(x); };
     const auto wide = [&](uint16_t x) { return call.output == FixpipeCall::Half ? half_to_float(x) : bf16_to_float(x); };
     const bool word = call.output == FixpipeCall::Word;
-    if (atomic) {
+    if (atomic != Atomic::None) {
         // What is stored is what was converted, and so is what it is combined with.
         float held;
         if (word)
@@ -35,7 +36,7 @@ void store(const FixpipeCall &call, uint8_t *to, const uint8_t *from, int atomic
             held = wide(bits);
             value = wide(narrow(value));
         }
-        value = atomic == 1 ? held + value : atomic == 2 ? std::max(held, value) : std::min(held, value);
+        value = atomic == Atomic::Add ? held + value : atomic == Atomic::Max ? std::max(held, value) : std::min(held, value);
     }
     if (word) {
         std::memcpy(to, &value, 4);
@@ -116,7 +117,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
     double m_done = 0;
     if (call.unit_flag) touched = claim(issue, call, m_done);
 
-    const int atomic = call.to == Space::GM ? core.registers.atomic : 0;
+    const bool atomic = call.atomic != Atomic::None;
     if (call.to == Space::GM) core.launch.reach(issue.start());
     uint8_t *l0c = issue.computes() ? core.memory(Space::L0C) : nullptr;
     if (issue.checks() || issue.computes()) {
@@ -132,7 +133,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
                 }
             if (call.rows) {
                 for (uint32_t r = 0; r < call.m; ++r) {
-                    uint8_t *to = issue.write_gm(target + r * call.target_stride, call.n * static_cast<uint64_t>(size), atomic != 0);
+                    uint8_t *to = issue.write_gm(target + r * call.target_stride, call.n * static_cast<uint64_t>(size), atomic);
                     if (!l0c || !to) continue;
                     for (uint32_t j = 0; j < panels; ++j) {
                         const uint32_t part = call.n - j * 16 < 16 ? call.n - j * 16 : 16;
@@ -140,7 +141,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
                         if (!atomic && !call.integers)
                             store_row(call, to + j * 16 * size, from, part);
                         else
-                            for (uint32_t x = 0; x < part; ++x) store(call, to + (j * 16 + x) * size, from + x * 4, atomic);
+                            for (uint32_t x = 0; x < part; ++x) store(call, to + (j * 16 + x) * size, from + x * 4);
                     }
                 }
                 continue;
@@ -149,7 +150,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
                 const uint64_t place = target + b * call.target_stride;
                 uint8_t *to = nullptr;
                 if (call.to == Space::GM) {
-                    to = issue.write_gm(place, block_bytes, atomic != 0);
+                    to = issue.write_gm(place, block_bytes, atomic);
                 } else {
                     issue.write(Space::L1, place, block_bytes);
                     if (l0c) to = core.memory(Space::L1) + place;
@@ -158,7 +159,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
                 for (uint32_t r = 0; r < call.m; ++r)
                     for (uint32_t x = 0; x < width; ++x) {
                         const uint32_t c = b * width + x;
-                        store(call, to + (r * width + x) * size, l0c + source + c / 16 * panel + r * 64 + c % 16 * 4, atomic);
+                        store(call, to + (r * width + x) * size, l0c + source + c / 16 * panel + r * 64 + c % 16 * 4);
                     }
             }
         }
@@ -177,7 +178,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
             const uint64_t target = call.target + matrix * call.target_matrix;
             const Burst burst = call.rows ? Burst{target, call.n * static_cast<uint64_t>(size), call.m, call.target_stride}
                                           : Burst{target, block_bytes, blocks, call.target_stride};
-            const Cost one = core.launch.traffic.move(true, Pipe::FIX, begin + cost.occupancy, burst, true);
+            const Cost one = core.launch.traffic.move(true, Pipe::FIX, begin + cost.occupancy, burst, true, call.keep);
             cost.occupancy += one.occupancy;
             cost.latency = one.latency;
         }
