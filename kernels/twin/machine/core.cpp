@@ -21,7 +21,7 @@ Core::Core(Launch &launch, Modes modes, Kind kind, uint32_t index, uint32_t bloc
         if (modes.check) shadows_[i] = std::make_unique<Shadow>();
     }
     if (modes.check)
-        for (PipeState &pipe : pipes) pipe.seen.assign(launch.threads(), 0);
+        for (PipeState &pipe : pipes) pipe.seen = Clock(base());
 }
 
 std::string Core::name() const
@@ -42,15 +42,22 @@ void Core::note(Signal &signal, Pipe from)
     if (!launch.declared()) fault(signal.site, "");
     PipeState &state = pipe(from);
     signal.seen = state.seen;
-    if (from != Pipe::S && state.joined != waits) join(signal.seen, pipe(Pipe::S).seen);
-    signal.seen[base() + static_cast<uint32_t>(from)] = state.number;
+    if (from != Pipe::S && state.joined != waits) signal.seen.join(pipe(Pipe::S).seen);
+    signal.seen.done(from, state.number);
+}
+
+CrossSignal Core::cross_signal(Pipe from, Site site)
+{
+    Signal near;
+    mark(near, from, site);
+    return {near.time, site, modes.check ? near.seen.numbers(launch.threads()) : Numbers()};
 }
 
 void Core::scalar_settles()
 {
     PipeState &state = pipe(Pipe::S);
     ++waits;
-    if (modes.check) state.seen[base() + static_cast<uint32_t>(Pipe::S)] = state.number;
+    if (modes.check) state.seen.done(Pipe::S, state.number);
 }
 
 void Core::barrier(Pipe which, Where where)
@@ -63,7 +70,7 @@ void Core::barrier(Pipe which, Where where)
         fault(site, text("PIPE_%s is a unit of cube cores", twin::name(which)));
     PipeState &state = pipe(which);
     state.ready = std::max(state.ready, state.done);
-    if (modes.check) state.seen[base() + static_cast<uint32_t>(which)] = state.number;
+    if (modes.check) state.seen.done(which, state.number);
 }
 
 void Core::barrier_all(Where where)

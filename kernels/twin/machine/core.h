@@ -29,11 +29,18 @@ struct Modes {
     bool check = true;    ///< races and reads of what nobody wrote
 };
 
-/// When something is done, and in checking mode what is done before it.
+/// When something is done, and in checking mode what is done before it, for pipes of the same core.
 struct Signal {
     double time = 0;  ///< in cycles
     Site site{};
     Clock seen;
+};
+
+/// The same for other cores.
+struct CrossSignal {
+    double time = 0;
+    Site site{};
+    Numbers seen;
 };
 
 /// A count of a cross-core flag, with the signals that raised it. Hardware's counters have four bits.
@@ -44,8 +51,8 @@ public:
     bool empty() const { return size_ == 0; }
     bool full() const { return size_ == MOST; }
     uint32_t size() const { return size_; }
-    const Signal &front() const { return ring_[first_]; }
-    void push(const Signal &signal)
+    const CrossSignal &front() const { return ring_[first_]; }
+    void push(const CrossSignal &signal)
     {
         if (ring_.empty()) ring_.resize(MOST);
         ring_[(first_ + size_++) % MOST] = signal;
@@ -57,7 +64,7 @@ public:
     }
 
 private:
-    std::vector<Signal> ring_;
+    std::vector<CrossSignal> ring_;
     uint32_t first_ = 0, size_ = 0;
 };
 
@@ -119,11 +126,18 @@ public:
     void finish();
 
     /// The scalar unit waits until `signal`.
-    void scalar_waits(const Signal &signal);
+    template <class S> void scalar_waits(const S &signal)
+    {
+        now = std::max(now, signal.time);
+        ++waits;
+        if (modes.check) pipe(Pipe::S).seen.join(signal.seen);
+    }
     /// The scalar unit's own accesses are done: later instructions of all pipes come after them.
     void scalar_settles();
     /// Makes `signal` what is known when the last instruction of a pipe is done.
     void mark(Signal &signal, Pipe pipe, Site site);
+    /// The same for other cores.
+    CrossSignal cross_signal(Pipe pipe, Site site);
 
     /// `AIV 1 of core 3`.
     std::string name() const;
@@ -185,13 +199,6 @@ inline void Core::mark(Signal &signal, Pipe from, Site site)
     if (modes.check) note(signal, from);
 }
 
-inline void Core::scalar_waits(const Signal &signal)
-{
-    now = std::max(now, signal.time);
-    ++waits;
-    if (modes.check) join(pipe(Pipe::S).seen, signal.seen);
-}
-
 inline void Core::set_flag(Pipe from, Pipe to, int id, Where where)
 {
     const Site site{"SetFlag", where};
@@ -216,7 +223,7 @@ inline void Core::wait_flag(Pipe from, Pipe to, int id, Where where)
     if (to == Pipe::S) return scalar_waits(flag.signal);
     PipeState &state = pipe(to);
     state.ready = std::max(state.ready, flag.signal.time);
-    if (modes.check) join(state.seen, flag.signal.seen);
+    if (modes.check) state.seen.join(flag.signal.seen);
 }
 
 } // namespace twin

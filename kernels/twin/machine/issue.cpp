@@ -10,7 +10,7 @@ void Issue::keep()
     PipeState &state = core.pipe(pipe);
     state.sites.push_back(core.launch.sites.number(site));
     if (pipe != Pipe::S && state.joined != core.waits) {
-        join(state.seen, core.pipe(Pipe::S).seen);
+        state.seen.join(core.pipe(Pipe::S).seen);
         state.joined = core.waits;
     }
 }

@@ -129,7 +129,7 @@ private:
     /// Cores that arrive until all are there.
     struct Meeting {
         std::vector<uint32_t> here;
-        Signal all;
+        CrossSignal all;
     } meetings_[3];
     const double cross_latency_;  ///< cycles from the set of a cross-core flag to the wait that it ends
     bool met_ = false;            ///< SyncAll was used

@@ -7,6 +7,7 @@
 /// are never taken for one.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "chip.h"
@@ -14,14 +15,66 @@
 
 namespace twin {
 
-/// Numbers of instructions by `core * PIPES + pipe`.
-using Clock = std::vector<uint32_t>;
+/// Numbers of instructions of all pipes, by `core * PIPES + pipe`.
+using Numbers = std::vector<uint32_t>;
 
-inline void join(Clock &into, const Clock &other)
+inline void join(Numbers &into, const Numbers &other)
 {
-    for (size_t i = 0; i < other.size(); ++i)
-        if (into[i] < other[i]) into[i] = other[i];
+    if (into.size() < other.size()) into.resize(other.size());
+    for (size_t i = 0; i < other.size(); ++i) into[i] = into[i] < other[i] ? other[i] : into[i];
 }
+
+/// Up to which instruction of each pipe things are done, as a pipe of one core knows it. What a core knows of others comes to it by its
+/// scalar unit alone, in one order, so that its pipes share these numbers.
+class Clock {
+public:
+    Clock() = default;
+    /// `base`: the first pipe of the core.
+    explicit Clock(uint32_t base) : base_(base) {}
+
+    uint32_t operator[](uint32_t thread) const
+    {
+        const uint32_t near = thread - base_;
+        return near < PIPES ? near_[near] : far_ ? far_->numbers[thread] : 0;
+    }
+    /// Instructions of a pipe of the same core are done.
+    void done(Pipe pipe, uint32_t number)
+    {
+        uint32_t &known = near_[static_cast<int>(pipe)];
+        known = known < number ? number : known;
+    }
+    void join(const Clock &same_core)
+    {
+        for (int i = 0; i < PIPES; ++i) near_[i] = near_[i] < same_core.near_[i] ? same_core.near_[i] : near_[i];
+        if (same_core.far_ && (!far_ || far_->version < same_core.far_->version)) far_ = same_core.far_;
+    }
+    /// What other cores told.
+    void join(const Numbers &others)
+    {
+        auto far = std::make_shared<Far>();
+        if (far_) *far = *far_;
+        ++far->version;
+        twin::join(far->numbers, others);
+        for (int i = 0; i < PIPES; ++i) near_[i] = near_[i] < others[base_ + i] ? others[base_ + i] : near_[i];
+        far_ = std::move(far);
+    }
+    /// All that is known, among `threads` pipes.
+    Numbers numbers(uint32_t threads) const
+    {
+        Numbers all = far_ ? far_->numbers : Numbers(threads);
+        for (int i = 0; i < PIPES; ++i) all[base_ + i] = near_[i];
+        return all;
+    }
+
+private:
+    struct Far {
+        uint32_t version = 0;
+        Numbers numbers;
+    };
+    uint32_t base_ = 0;
+    uint32_t near_[PIPES] = {};
+    std::shared_ptr<const Far> far_;
+};
 
 /// An instruction that touches memory: its pipe among all pipes, its number there, and what is done before it.
 struct Toucher {

@@ -24,8 +24,7 @@ void Launch::cross(int mode, Pipe pipe, int id, Where where)
     Core &from = twin::core();
     const Site site{"CrossCoreSetFlag", where};
     from.now += cost::ISSUE;
-    Signal signal;
-    from.mark(signal, pipe, site);
+    CrossSignal signal = from.cross_signal(pipe, site);
     signal.time += cross_latency_;
     if (static_cast<unsigned>(id) >= CROSS_FLAGS) from.fault(site, text("id %d is not in 0..%d", id, CROSS_FLAGS - 1));
     if (mode < 0 || mode >= CROSS_MODES) from.fault(site, text("mode %d is not 0, 1 or 2", mode));
@@ -56,7 +55,7 @@ void Launch::cross(int mode, Pipe pipe, int id, Where where)
     if (!all) return;
     each([&](Core &core) {
         if (core.kind != from.kind) return;
-        const Signal &set = core.sets[mode][id].front();
+        const CrossSignal &set = core.sets[mode][id].front();
         signal.time = std::max(signal.time, set.time);
         if (modes.check) join(signal.seen, set.seen);
         core.sets[mode][id].pop();
@@ -76,8 +75,7 @@ void Launch::join_meeting(Meeting &meeting, size_t members, double latency, Site
 {
     Core &core = twin::core();
     core.barrier_all(site.where);
-    Signal mine;
-    core.mark(mine, Pipe::S, site);
+    const CrossSignal mine = core.cross_signal(Pipe::S, site);
     if (meeting.here.empty()) meeting.all = mine;
     meeting.all.time = std::max(meeting.all.time, mine.time);
     if (modes.check) join(meeting.all.seen, mine.seen);
