@@ -6,6 +6,7 @@
 #include <functional>
 #include <random>
 
+#include "entry.h"
 #include "kernel_operator.h"
 
 using namespace AscendC;
@@ -39,24 +40,38 @@ public:
     /// The fault's text, or nothing.
     std::string run(const std::function<void()> &body, bool vector = false) const
     {
-        twin::Launch launch("test", *twin::chip("910B2"), 1, {true, true, true}, ranges_, nullptr);
-        try {
-            launch.run([&] {
-                if (vector) {
-                    KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
-                } else {
-                    KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIC_ONLY);
-                }
-                body();
-            });
-        } catch (const twin::Fault &fault) {
-            return fault.what();
-        }
-        return "";
+        std::string fault;
+        twin_launch request{};
+        request.soc = "910B2";
+        request.blocks = 1;
+        request.modes = 7;
+        request.ranges = ranges_.data();
+        request.range_count = ranges_.size();
+        request.user = &fault;
+        request.tell = [](void *user, uint32_t kind, const char *text, uint64_t bytes) {
+            if (kind == 0) static_cast<std::string *>(user)->assign(text, bytes);
+        };
+        current = &body;
+        vectors = vector;
+        twin::enter("test", &kernel, &request);
+        return fault;
     }
 
 private:
-    std::vector<twin::Range> ranges_;
+    static inline const std::function<void()> *current = nullptr;
+    static inline bool vectors = false;
+
+    static void kernel()
+    {
+        if (vectors) {
+            KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
+        } else {
+            KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIC_ONLY);
+        }
+        (*current)();
+    }
+
+    std::vector<twin_range> ranges_;
     uint64_t next_ = 0x10000;
 };
 

@@ -6,6 +6,7 @@
 
 #include "chip.h"
 #include "cost.h"
+#include "shadow.h"
 
 namespace twin {
 
@@ -50,7 +51,7 @@ struct Fractals {
 struct UnitFlag {
     struct Handed {
         Fractals what;
-        uint32_t number = 0;  ///< of the instruction that handed over
+        Clock seen = Clock(); ///< in checking mode: what is done when that is
         double early = 0;     ///< when the other side can start
         double done = 0;      ///< when all of it is there
     };

@@ -83,11 +83,7 @@ Fractals claim(Issue &issue, const FixpipeCall &call, double &m_done)
         missing.drop(full.what);
         pipe.ready = std::max(pipe.ready, full.early);
         m_done = std::max(m_done, full.done);
-        if (!issue.checks()) return;
-        uint32_t &known = pipe.seen[core.base() + static_cast<int>(Pipe::M)];
-        known = std::max(known, full.number);
-        // What the cube knew when it wrote is known here too, as with a flag.
-        join(pipe.seen, core.pipe(Pipe::M).seen);
+        if (issue.checks()) pipe.seen.join(full.seen);
     };
     UnitFlag::take(unit.full, unit.fulls, touched, handed);
     if (!missing.empty())
@@ -112,7 +108,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
 
     // Fixpipe() begins with a barrier of its own pipe.
     pipe.ready = std::max(pipe.ready, pipe.done);
-    if (issue.checks()) pipe.seen[core.base() + static_cast<int>(Pipe::FIX)] = pipe.number - 1;
+    if (issue.checks()) pipe.seen.done(Pipe::FIX, pipe.number - 1);
     Fractals touched;
     double m_done = 0;
     if (call.unit_flag) touched = claim(issue, call, m_done);
@@ -188,7 +184,10 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
     if (call.unit_flag) {
         UnitFlag::Handed given;
         given.what = touched;
-        given.number = pipe.number;
+        if (issue.checks()) {
+            given.seen = pipe.seen;
+            given.seen.done(Pipe::FIX, issue.number());
+        }
         given.early = begin + cost.occupancy;
         given.done = begin + cost.occupancy;
         UnitFlag::add(core.cube.unit.drained, core.cube.unit.draineds, given);

@@ -73,9 +73,7 @@ void mmad(Issue &issue, const MmadCall &call)
                             "would wait forever");
         UnitFlag::take(state.unit.drained, state.unit.draineds, touched, [&](const UnitFlag::Handed &fix) {
             pipe.ready = std::max(pipe.ready, fix.early);
-            if (!issue.checks()) return;
-            uint32_t &known = pipe.seen[core.base() + static_cast<int>(Pipe::FIX)];
-            known = std::max(known, fix.number);
+            if (issue.checks()) pipe.seen.join(fix.seen);
         });
     }
     if (issue.checks()) {
@@ -108,7 +106,7 @@ void mmad(Issue &issue, const MmadCall &call)
             if (c >= call.n || (columns.any && columns.lines[c]) ||
                 (call.start == MmadCall::Bias && !core.shadow(Space::BT).holds(call.bias + c * 4, 4)))
                 for (uint32_t r = 0; r < m; ++r) shadow.forget(call.c + (c / 16 * m + r) * 64 + c % 16 * 4, 4);
-        state.last_number = pipe.number;
+        state.last_number = issue.number();
         state.last_start = call.c;
         state.last_end = call.c + c_bytes;
     }
@@ -122,7 +120,10 @@ void mmad(Issue &issue, const MmadCall &call)
     if (call.unit_flag == 3) {
         UnitFlag::Handed handed;
         handed.what.set(call.c / 1024, c_bytes / 1024);
-        handed.number = pipe.number;
+        if (issue.checks()) {
+            handed.seen = pipe.seen;
+            handed.seen.done(Pipe::M, issue.number());
+        }
         // The fixpipe follows the cube by blocks; it may begin when the first quarter is there.
         handed.early = begin + cost.occupancy / 4;
         handed.done = begin + cost.occupancy + cost.latency;
