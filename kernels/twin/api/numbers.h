@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace twin {
 
@@ -60,8 +61,7 @@ struct half {
     uint16_t bits;
     half() = default;
     half(float value) : bits(twin::float_to_half(value)) {}
-    half(double value) : half(static_cast<float>(value)) {}
-    half(int value) : half(static_cast<float>(value)) {}
+    template <typename V, typename = std::enable_if_t<std::is_arithmetic_v<V>>> half(V value) : half(static_cast<float>(value)) {}
     operator float() const { return twin::half_to_float(bits); }
 };
 
@@ -73,3 +73,10 @@ struct bfloat16_t {
 };
 
 static_assert(sizeof(half) == 2 && sizeof(bfloat16_t) == 2, "");
+
+namespace AscendC {
+
+inline float ToFloat(const bfloat16_t &value) { return static_cast<float>(value); }
+inline bfloat16_t ToBfloat16(const float &value) { return bfloat16_t(value); }
+
+} // namespace AscendC

@@ -78,6 +78,24 @@ public:
         if (issue.computes()) std::memcpy(data() + index, &typed, sizeof(T));
     }
 
+    /// One element, to be read or written.
+    class Place {
+    public:
+        Place(const LocalTensor &tensor, uint32_t index, twin::Where where) : tensor_(tensor), index_(index), where_(where) {}
+        operator T() const { return tensor_.GetValue(index_, where_); }
+        const Place &operator=(T value) const
+        {
+            tensor_.SetValue(index_, value, where_);
+            return *this;
+        }
+
+    private:
+        const LocalTensor tensor_;
+        uint32_t index_;
+        twin::Where where_;
+    };
+    Place operator()(const uint32_t index, twin::Where where = twin::Where::here()) const { return Place(*this, index, where); }
+
     // For the library.
     twin::Space space() const { return space_of(position_); }
     TPosition position() const { return position_; }
