@@ -142,11 +142,12 @@ fn matmul_tiling(m: u32, n: u32, k: u32, bytes: u32, cores: u32) -> MatmulTiling
         }
     }
     let (_, base_m, base_n) = best.unwrap_or((0.0, 16, 16));
-    // Halves of L0 are 32 KiB; L1 holds two steps of up to 1 KiB of k in 480 KiB.
+    // Halves of L0 are 32 KiB; L1 holds two steps, rows of 512 bytes where there is room.
     let depth = 32 * 1024 / bytes / base_m.max(base_n) / 16 * 16;
-    let base_k = depth.min(512 / bytes).min(k.next_multiple_of(16));
+    let base_k = [256, 128, 64, 32, 16].into_iter().find(|side| *side <= depth);
+    let base_k = base_k.unwrap_or(16).min(k.next_multiple_of(16));
     let room = 240 * 1024 / bytes / (base_m + base_n) / base_k;
-    let step_k = room.min((1024 / bytes / base_k).max(1)).max(1);
+    let step_k = room.min(512 / bytes / base_k).max(1);
     // Cores side by side take a square part of the result.
     let band = (f64::from(cores * base_n) / f64::from(base_m)).sqrt().round() as u32;
     MatmulTiling {

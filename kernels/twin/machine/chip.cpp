@@ -6,7 +6,7 @@ namespace {
 constexpr double GB = 1e9;
 constexpr uint64_t MIB = 1 << 20;
 // The L2's rates belong to its slices, which go with the HBM: half of both on the 910B4.
-constexpr double READ = 3900 * GB, WRITE = 3900 * GB;
+constexpr double READ = 4300 * GB, WRITE = 4300 * GB;
 constexpr Chip CHIPS[] = {
     {"910B1", 24, 1850, 1600 * GB, 192 * MIB, READ, WRITE, 64 * GB},
     {"910B2", 24, 1800, 1600 * GB, 192 * MIB, READ, WRITE, 64 * GB},

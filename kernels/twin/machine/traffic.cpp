@@ -7,9 +7,10 @@ namespace twin {
 namespace {
 /// Bytes per cycle between a core and the L2 (INI for cube cores; MSP for vector cores: 137 and 93 GiB/s at 1850 MHz).
 constexpr double CUBE_READ = 110, CUBE_WRITE = 86, VECTOR_READ = 79, VECTOR_WRITE = 54;
-/// Cycles that each row of a burst takes besides its bytes. With CUBE_READ it gives the published rates of ND2NZ for rows of 128,
-/// 256 and 512 bytes, with CUBE_WRITE those of Fixpipe for rows of 512 and 1024 bytes.
-constexpr double ROW = 1.5;
+/// Cycles that each row of a burst takes besides its bytes. With CUBE_READ: fitted to products of matrices, whose rows of 512
+/// bytes it moves at 87 bytes per cycle; those of 256 and 128 bytes, at 71 and 53, are near the published rates of ND2NZ. With
+/// CUBE_WRITE: the published rates of Fixpipe for rows of 512 and 1024 bytes.
+constexpr double READ_ROW = 1.25, WRITE_ROW = 1.5;
 /// What of its nominal rate HBM gives: streams of reads and writes reach 1.40 of 1.6 TB/s (DEV, copies of 128 KiB).
 constexpr double HBM_SHARE = 0.875;
 /// Cycles to start a burst.
@@ -36,53 +37,55 @@ Traffic::Page &Traffic::page(uint64_t number)
     return *recent.page;
 }
 
-template <bool WRITES, bool KEEP> uint64_t Traffic::use(uint64_t first, uint64_t last)
+template <bool WRITES, bool KEEP> inline bool Traffic::use(uint32_t &line)
 {
-    uint64_t past = 0;
-    const uint32_t mask = 0x7fffffffu;
-    while (first <= last) {
-        Page &lines = page(first / PAGE_LINES);
-        const uint64_t end = std::min(last + 1, (first / PAGE_LINES + 1) * PAGE_LINES);
-        uint32_t *line = lines.lines + first % PAGE_LINES;
-        for (; first < end; ++first, ++line) {
-            const bool here = ((arrived_ - (*line >> 1)) & mask) <= capacity_;
-            const bool dirty = here && (*line & 1);
-            if (WRITES) past += !dirty;
-            else past += !here;
-            if (!KEEP && !here) continue;
-            if (!here) arrived_ = (arrived_ + 1) & mask;
-            *line = arrived_ << 1 | static_cast<uint32_t>(WRITES || dirty);
-        }
+    constexpr uint32_t MASK = 0x7fffffffu;
+    const bool here = ((arrived_ - (line >> 1)) & MASK) <= capacity_;
+    const bool dirty = here && (line & 1);
+    if (KEEP || here) {
+        arrived_ = (arrived_ + !here) & MASK;
+        line = arrived_ << 1 | static_cast<uint32_t>(WRITES || dirty);
     }
-    return past;
+    return WRITES ? !dirty : !here;
 }
 
-template <bool WRITES, bool KEEP> uint64_t Traffic::use(const Burst &burst)
+template <bool WRITES, bool KEEP> Traffic::Lines Traffic::use(const Burst &burst)
 {
-    if (burst.rows == 1 || burst.pitch == burst.bytes)
-        return use<WRITES, KEEP>(burst.address / LINE, (burst.address + burst.bytes * burst.rows - 1) / LINE);
-    uint64_t past = 0, done = 0;
-    for (uint32_t row = 0; row < burst.rows; ++row) {
-        const uint64_t address = burst.address + row * burst.pitch;
+    const bool one = burst.rows == 1 || burst.pitch == burst.bytes;
+    const uint64_t bytes = one ? burst.bytes * burst.rows : burst.bytes;
+    const uint32_t rows = one ? 1 : burst.rows;
+    Lines lines;
+    uint64_t address = burst.address, done = ~0ull, number = ~0ull;
+    uint32_t *page = nullptr;
+    for (uint32_t row = 0; row < rows; ++row, address += burst.pitch) {
+        const uint64_t last = (address + bytes - 1) / LINE;
         uint64_t first = address / LINE;
-        const uint64_t last = (address + burst.bytes - 1) / LINE;
-        if (row && first == done) ++first;  // shares a line with the row before
-        if (first <= last) past += use<WRITES, KEEP>(first, last);
+        if (first == done) ++first;  // shares a line with the row before
+        for (; first <= last; ++first) {
+            if (first / PAGE_LINES != number) {
+                number = first / PAGE_LINES;
+                page = this->page(number).lines;
+            }
+            lines.past += use<WRITES, KEEP>(page[first % PAGE_LINES]);
+            ++lines.touched;
+        }
         done = last;
     }
-    return past;
+    return lines;
 }
 
 Cost Traffic::move(bool cube, Pipe, double start, const Burst &burst, bool writes, bool keep)
 {
     const uint64_t bytes = burst.bytes * burst.rows;
     if (bytes == 0) return {START, 0};
-    const uint64_t lines = writes ? keep ? use<true, true>(burst) : use<true, false>(burst)
-                                  : keep ? use<false, true>(burst) : use<false, false>(burst);
-    const uint64_t past = lines * LINE;
-    const bool one = burst.pitch == burst.bytes;
+    const Lines lines = writes ? keep ? use<true, true>(burst) : use<true, false>(burst)
+                               : keep ? use<false, true>(burst) : use<false, false>(burst);
+    const uint64_t past = lines.past * LINE;
+    const uint32_t rows = burst.pitch == burst.bytes ? 1 : burst.rows;
+    // Rows that do not lie at lines are cut into more pieces than they would need.
+    const uint64_t pieces = rows > 1 && lines.touched > rows * ((burst.bytes + LINE - 1) / LINE) ? lines.touched - rows * ((burst.bytes + LINE - 1) / LINE) + rows : rows;
     const double port = writes ? cube ? CUBE_WRITE : VECTOR_WRITE : cube ? CUBE_READ : VECTOR_READ;
-    double own = START + (one ? 1 : burst.rows) * ROW + bytes / port;
+    double own = START + pieces * (writes ? WRITE_ROW : READ_ROW) + bytes / port;
     double end;
     if (writes) {
         totals_.written += bytes;

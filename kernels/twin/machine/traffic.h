@@ -51,9 +51,13 @@ private:
     } recent_[64];
 
     Page &page(uint64_t number);
-    /// Uses lines `[first, last]`; the number of them that HBM reads or, for writes, that become dirty.
-    template <bool WRITES, bool KEEP> uint64_t use(uint64_t first, uint64_t last);
-    template <bool WRITES, bool KEEP> uint64_t use(const Burst &burst);
+    /// What a burst did to lines.
+    struct Lines {
+        uint64_t touched = 0;
+        uint64_t past = 0;  ///< HBM reads them or, for writes, they became dirty
+    };
+    template <bool WRITES, bool KEEP> bool use(uint32_t &line);
+    template <bool WRITES, bool KEEP> Lines use(const Burst &burst);
 };
 
 } // namespace twin

@@ -34,7 +34,7 @@ public:
         pipe.InitBuffer(result, 1, padded * sizeof(T));
         pipe.InitBuffer(weights, (NORM == Norm::Layer ? 2 : 1) * padded * sizeof(T));
         pipe.InitBuffer(wide, 2 * padded * sizeof(float));
-        pipe.InitBuffer(small, padded / 8 * sizeof(float) + 1024);
+        pipe.InitBuffer(small, 1024);
         const uint32_t begin = GetBlockIdx() * tiling.rows_per_block;
         const uint32_t end = begin + tiling.rows_per_block < tiling.rows ? begin + tiling.rows_per_block : tiling.rows;
         LocalTensor<T> g = weights.Get<T>();
@@ -84,44 +84,47 @@ private:
         PipeBarrier<PIPE_V>();
     }
 
-    /// The sum of a row, on the scalar unit. Each step makes one value of 64.
-    __aicore__ inline float Sum(const LocalTensor<float> &from)
+    /// The sum of a row, in the first element of the result: 64 lanes add up, then their sum.
+    __aicore__ inline LocalTensor<float> Sum(const LocalTensor<float> &from)
     {
-        LocalTensor<float> work = small.Get<float>();
-        uint32_t count = columns;
-        LocalTensor<float> source = from;
-        while (count > 1) {
-            const uint32_t whole = count / 64, rest = count % 64;
-            if (whole) WholeReduceSum(work, source, 64, whole, 1, 1, 8);
-            if (rest) WholeReduceSum(work[whole], source[whole * 64], rest, 1, 1, 1, 8);
-            PipeBarrier<PIPE_V>();
-            count = whole + (rest ? 1 : 0);
-            source = work;
-        }
-        SetFlag<HardEvent::V_S>(EVENT_ID0);
-        WaitFlag<HardEvent::V_S>(EVENT_ID0);
-        const float sum = work.GetValue(0);
-        SetFlag<HardEvent::S_V>(EVENT_ID0);
-        WaitFlag<HardEvent::S_V>(EVENT_ID0);
+        LocalTensor<float> lanes = small.Get<float>(), sum = lanes[64];
+        const uint32_t whole = columns / 64, rest = columns % 64;
+        Duplicate(lanes, 0.0f, 64);
+        PipeBarrier<PIPE_V>();
+        if (whole) Add(lanes, from, lanes, 64, whole, BinaryRepeatParams(1, 1, 1, 0, 8, 0));
+        PipeBarrier<PIPE_V>();
+        if (rest) Add(lanes, from[whole * 64], lanes, rest, 1, BinaryRepeatParams(1, 1, 1, 8, 8, 8));
+        if (rest) PipeBarrier<PIPE_V>();
+        WholeReduceSum(sum, lanes, 64, 1, 1, 1, 8);
+        PipeBarrier<PIPE_V>();
         return sum;
     }
 
-    /// 1 / sqrt(mean + eps), by the vector unit.
-    __aicore__ inline float Root(float mean, float eps)
+    /// A value on the scalar unit.
+    __aicore__ inline float Read(const LocalTensor<float> &from)
     {
-        LocalTensor<float> work = small.Get<float>()[padded / 8];
-        Duplicate(work, mean + eps, 8);
+        SetFlag<HardEvent::V_S>(EVENT_ID0);
+        WaitFlag<HardEvent::V_S>(EVENT_ID0);
+        const float value = from.GetValue(0);
+        SetFlag<HardEvent::S_V>(EVENT_ID0);
+        WaitFlag<HardEvent::S_V>(EVENT_ID0);
+        return value;
+    }
+
+    /// 1 / sqrt(sum / columns + eps), by the vector unit.
+    __aicore__ inline float Root(const LocalTensor<float> &sum, float eps)
+    {
+        LocalTensor<float> one = sum[64];
+        Muls(sum, sum, 1.0f / columns, 1);
         PipeBarrier<PIPE_V>();
-        Sqrt(work, work, 8);
-        Duplicate(work[8], 1.0f, 8);
+        Adds(sum, sum, eps, 1);
         PipeBarrier<PIPE_V>();
-        Div(work, work[8], work, 8);
-        SetFlag<HardEvent::V_S>(EVENT_ID1);
-        WaitFlag<HardEvent::V_S>(EVENT_ID1);
-        const float root = work.GetValue(0);
-        SetFlag<HardEvent::S_V>(EVENT_ID1);
-        WaitFlag<HardEvent::S_V>(EVENT_ID1);
-        return root;
+        Sqrt(sum, sum, 1);
+        Duplicate(one, 1.0f, 1);
+        PipeBarrier<PIPE_V>();
+        Div(sum, one, sum, 1);
+        PipeBarrier<PIPE_V>();
+        return Read(sum);
     }
 
     __aicore__ inline LocalTensor<T> Read(const GlobalTensor<T> &from)
@@ -156,13 +159,13 @@ private:
             Write(sumGm[at], x);
         }
         if (NORM == Norm::Layer) {
-            const float mean = Sum(x) / columns;
+            const float mean = Read(Sum(x)) / columns;
             Adds(x, x, -mean, columns);
             PipeBarrier<PIPE_V>();
         }
         Mul(work, x, x, columns);
         PipeBarrier<PIPE_V>();
-        const float root = Root(Sum(work) / columns, tiling.eps);
+        const float root = Root(Sum(work), tiling.eps);
         Muls(x, x, root, columns);
         PipeBarrier<PIPE_V>();
         Widen(work, weights.Get<T>());
