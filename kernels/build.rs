@@ -1,7 +1,8 @@
 //! Compiles the kernels and the twin of the cores with the host's compiler, and lists the kernels in
 //! `$OUT_DIR/kernels.rs`.
 //!
-//! A kernel is a `.cpp` file in a folder beside `src`; `TWIN_KERNEL(name)` in it makes `name` known. Those in
+//! A kernel is a `.cpp` file in a folder beside `src`; `TWIN_KERNEL(name)` in it makes `name` known. So are those in
+//! `twin/validation`, with which the timing model is held against measurements. Those in
 //! `tests/broken` are listed as well, in `broken.rs`, for that test alone. Structs that kernels and Rust share are
 //! `#[cxx::bridge]` modules in `src`, found by that attribute.
 
@@ -36,6 +37,7 @@ fn main() {
         }
     }
     let (mut broken, mut machine) = (vec![], vec![]);
+    sources(&root.join("twin/validation"), &mut kernels);
     sources(&root.join("tests/broken"), &mut broken);
     sources(&root.join("twin/machine"), &mut machine);
     // The cores of the twin are fibers of this system's C library.

@@ -7,10 +7,20 @@
 //! that this package also is stands for the binary of a device: the twin of CANN loads it. On systems other than
 //! Linux on x86-64 or aarch64 it is empty.
 
+pub mod ada_layer_norm;
 pub mod add;
+pub mod causal_conv3d;
 pub mod chip;
+pub mod gated_residual;
+pub mod haar;
+pub mod model_error;
+pub mod norm_silu;
 pub mod plan;
+pub mod rope;
 pub mod twin;
+pub mod upsample;
+pub mod vector;
 
 pub use chip::Chip;
+pub use model_error::{MODEL_ERRORS, ModelError};
 pub use plan::{BENCHES, Bench, Operand, Plan};

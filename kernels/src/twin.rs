@@ -345,6 +345,8 @@ pub struct Core {
     pub sub: u32,
     /// Cycle at which it ended.
     pub end: f64,
+    /// Cycles that vector instructions took longer as their operands lay in the same banks.
+    pub bank_conflicts: f64,
     pub S: (f64, u64),
     pub V: (f64, u64),
     pub M: (f64, u64),

@@ -11,6 +11,7 @@ mod devices;
 mod download;
 mod generate;
 mod inspect;
+mod kernel_bench;
 mod logging;
 mod model;
 mod needs;
@@ -60,6 +61,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Time the parts of a generation on a device.
     Bench(bench::BenchArgs),
+    /// Predict what a kernel of our own takes on an Ascend chip, without one.
+    KernelBench(kernel_bench::KernelBenchArgs),
     /// List devices: what is there, and how to get what is not.
     Devices(devices::DevicesArgs),
     /// Get ONNX Runtime, which runs models on cpu and cuda, with pip.
@@ -180,6 +183,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(args, &cli.global, &cancel),
             Command::Verify(args) => verify::run(args, &cli.global, &cancel),
             Command::Bench(args) => bench::run(args, &cli.global, &cancel),
+            Command::KernelBench(args) => kernel_bench::run(args, &cli.global, &cancel),
             Command::Devices(args) => devices::run(args, &cli.global, &cancel),
             Command::Setup(args) => setup::run(args, &cli.global, &cancel),
             Command::Completions(args) => completions::run(args),
