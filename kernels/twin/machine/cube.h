@@ -55,11 +55,11 @@ struct UnitFlag {
         double early = 0;     ///< when the other side can start
         double done = 0;      ///< when all of it is there
     };
-    std::array<Handed, 16> full{}, drained{};
+    std::array<Handed, 64> full{}, drained{};
     uint32_t fulls = 0, draineds = 0;  ///< how many there are
 
     /// Takes out of a list what `what` covers; false: the list is full of other things.
-    template <class F> static void take(std::array<Handed, 16> &list, uint32_t &count, const Fractals &what, F f)
+    template <class F> static void take(std::array<Handed, 64> &list, uint32_t &count, const Fractals &what, F f)
     {
         for (uint32_t i = 0; i < count;) {
             if (!list[i].what.meets(what)) {
@@ -74,7 +74,7 @@ struct UnitFlag {
                 ++i;
         }
     }
-    static void add(std::array<Handed, 16> &list, uint32_t &count, const Handed &handed)
+    static void add(std::array<Handed, 64> &list, uint32_t &count, const Handed &handed)
     {
         if (count == list.size()) {
             for (uint32_t i = 1; i < count; ++i) list[i - 1] = list[i];

@@ -188,7 +188,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
             given.seen = pipe.seen;
             given.seen.done(Pipe::FIX, issue.number());
         }
-        given.early = begin + cost.occupancy;
+        given.early = begin + cost.occupancy / 4;
         given.done = begin + cost.occupancy;
         UnitFlag::add(core.cube.unit.drained, core.cube.unit.draineds, given);
     }

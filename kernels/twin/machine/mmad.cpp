@@ -64,6 +64,7 @@ void mmad(Issue &issue, const MmadCall &call)
     issue.within(Space::L0C, call.c, c_bytes);
     PipeState &pipe = core.pipe(Pipe::M);
 
+    double empty = 0;  ///< when the fixpipe is through with what is written here
     if (call.unit_flag) {
         Fractals touched;
         touched.set(call.c / 1024, c_bytes / 1024);
@@ -73,6 +74,7 @@ void mmad(Issue &issue, const MmadCall &call)
                             "would wait forever");
         UnitFlag::take(state.unit.drained, state.unit.draineds, touched, [&](const UnitFlag::Handed &fix) {
             pipe.ready = std::max(pipe.ready, fix.early);
+            empty = std::max(empty, fix.done);
             if (issue.checks()) pipe.seen.join(fix.seen);
         });
     }
@@ -115,7 +117,9 @@ void mmad(Issue &issue, const MmadCall &call)
                   core.memory(Space::L0C) + call.c, call.start == MmadCall::Bias ? core.memory(Space::BT) + call.bias : nullptr,
                   call.start == MmadCall::Held});
     const double begin = issue.start();
-    const Cost cost = cost::mmad(call.m, call.n, call.k, call.size, call.element == Element::Hf32);
+    Cost cost = cost::mmad(call.m, call.n, call.k, call.size, call.element == Element::Hf32);
+    // It follows the fixpipe by blocks, and writes the last one after it is through.
+    if (empty > begin + cost.occupancy) cost.occupancy = empty - begin;
     issue.take(cost);
     if (call.unit_flag == 3) {
         UnitFlag::Handed handed;
