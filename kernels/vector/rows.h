@@ -1,0 +1,198 @@
+/// Rows of f32 in the unified buffer: arithmetic with an operand per row or per column, and sums of rows.
+///
+/// A tile has `rows` rows (at most MAX_ROWS) of `columns` values, `pitch` values apart; what lies between is defined, and is
+/// computed with but for sums. The vector unit takes 64 values at a time: rows that are long against their number get an
+/// instruction each, others an instruction per 64 columns that repeats over rows.
+///
+/// Every function leaves a barrier behind its last instruction, so that the next may use the result.
+#pragma once
+
+#include "kernel_operator.h"
+
+namespace rows {
+
+using AscendC::BinaryRepeatParams;
+using AscendC::LocalTensor;
+
+constexpr uint32_t LANES = 64;     ///< f32 values of a repeat
+constexpr uint32_t BLOCK = 8;      ///< f32 values of 32 bytes
+constexpr uint32_t REPEATS = 255;  ///< of an instruction
+constexpr uint32_t MAX_ROWS = 248;
+
+struct Tile {
+    uint32_t rows, columns, pitch;
+};
+
+__aicore__ inline uint32_t round_up(uint32_t value, uint32_t unit) { return (value + unit - 1) / unit * unit; }
+__aicore__ inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+__aicore__ inline void barrier() { AscendC::PipeBarrier<PIPE_V>(); }
+
+enum class Binary { Add, Sub, Mul };
+
+/// One instruction over 64-lane repeats.
+template <Binary op>
+__aicore__ inline void issue(const LocalTensor<float> &out, const LocalTensor<float> &a, const LocalTensor<float> &b, uint32_t lanes,
+                             uint32_t repeats, const BinaryRepeatParams &strides)
+{
+    if constexpr (op == Binary::Add) {
+        AscendC::Add(out, a, b, static_cast<uint64_t>(lanes), static_cast<uint8_t>(repeats), strides);
+    } else if constexpr (op == Binary::Sub) {
+        AscendC::Sub(out, a, b, static_cast<uint64_t>(lanes), static_cast<uint8_t>(repeats), strides);
+    } else {
+        AscendC::Mul(out, a, b, static_cast<uint64_t>(lanes), static_cast<uint8_t>(repeats), strides);
+    }
+}
+
+/// What the second operand has a value for: each row (a block of 32 bytes full of it, as Brcb makes them), or each column.
+enum class Per { Row, Column };
+
+/// `out = a op b`, over whole pitches.
+template <Binary op, Per per>
+__aicore__ inline void broadcast(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &a,
+                                 const LocalTensor<float> &b)
+{
+    constexpr bool by_row = per == Per::Row;
+    const uint32_t slabs = (tile.pitch + LANES - 1) / LANES;
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    if (tile.pitch / BLOCK <= REPEATS && tile.rows > slabs) {
+        const BinaryRepeatParams strides(1, 1, by_row ? 0 : 1, pitch, pitch, by_row ? 1 : 0);
+        for (uint32_t at = 0; at < tile.pitch; at += LANES)
+            issue<op>(out[at], a[at], by_row ? b : b[at], least(LANES, tile.pitch - at), tile.rows, strides);
+    } else {
+        const BinaryRepeatParams strides(1, 1, by_row ? 0 : 1, 8, 8, by_row ? 0 : 8);
+        for (uint32_t row = 0; row < tile.rows; ++row) {
+            const uint32_t start = row * tile.pitch;
+            for (uint32_t at = 0; at < tile.pitch;) {
+                const uint32_t whole = least((tile.pitch - at) / LANES, REPEATS);
+                const uint32_t lanes = whole ? LANES : tile.pitch - at;
+                issue<op>(out[start + at], a[start + at], b[by_row ? row * BLOCK : at], lanes, whole ? whole : 1, strides);
+                at += whole ? whole * LANES : lanes;
+            }
+        }
+    }
+    barrier();
+}
+
+/// Sums of blocks of eight, row by row: `columns` values become `ceil(columns / 8)`, rows a multiple of 8 apart.
+__aicore__ inline Tile block_sums(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &x)
+{
+    const uint32_t columns = (tile.columns + BLOCK - 1) / BLOCK;
+    const Tile sums{tile.rows, columns, round_up(columns, BLOCK)};
+    const bool dense = tile.columns == tile.pitch && tile.columns % LANES == 0;
+    const uint32_t lines = dense ? 1 : tile.rows, length = dense ? tile.rows * tile.columns : tile.columns;
+    for (uint32_t line = 0; line < lines; ++line) {
+        for (uint32_t at = 0; at < length;) {
+            const uint32_t whole = least((length - at) / LANES, REPEATS);
+            const uint32_t lanes = whole ? LANES : length - at;
+            AscendC::BlockReduceSum(out[line * sums.pitch + at / BLOCK], x[line * tile.pitch + at], whole ? whole : 1, lanes, 1, 1, 8);
+            at += whole ? whole * LANES : lanes;
+        }
+    }
+    barrier();
+    return sums;
+}
+
+/// `out = x[.., 0..lanes] + x[.., from..from + lanes]` in each row.
+__aicore__ inline void fold(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &x, uint32_t from, uint32_t lanes)
+{
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    for (uint32_t at = 0; at < lanes; at += LANES)
+        issue<Binary::Add>(out[at], x[at], x[from + at], least(LANES, lanes - at), tile.rows, BinaryRepeatParams(1, 1, 1, pitch, pitch, pitch));
+    barrier();
+}
+
+/// Beyond this many columns, sums of blocks come before folding.
+constexpr uint32_t FOLDED = 256;
+
+/// f32 values of scratch that `sums` needs.
+__aicore__ inline uint32_t sums_scratch(const Tile &tile)
+{
+    const uint32_t rows = round_up(tile.rows, BLOCK);
+    return rows * BLOCK + (tile.columns > FOLDED ? tile.rows * (round_up(tile.columns, LANES) / 8 + round_up(tile.columns, 512) / 64) : 0);
+}
+
+/// `out[row]` = sum of the row, for rows rounded up to 8, zero where there is none. Where `x` must be kept, `folded` has room for
+/// the tile; else it is `x`.
+template <bool keep>
+__aicore__ inline void sums(Tile tile, const LocalTensor<float> &out, LocalTensor<float> x, const LocalTensor<float> &folded,
+                            LocalTensor<float> scratch)
+{
+    const uint32_t rows = round_up(tile.rows, BLOCK);
+    const LocalTensor<float> blocks = scratch;
+    scratch = scratch[rows * BLOCK];
+    bool mine = !keep;  // `x` may be overwritten
+    while (tile.columns > FOLDED) {
+        const Tile next = block_sums(tile, scratch, x);
+        x = scratch;
+        scratch = scratch[next.rows * next.pitch];
+        tile = next;
+        mine = true;
+    }
+    while (tile.columns > LANES) {
+        const uint32_t half = round_up((tile.columns + 1) / 2, BLOCK);
+        const LocalTensor<float> to = mine ? x : folded;
+        if (!mine && 2 * half != tile.columns) {
+            AscendC::Adds(folded, x, 0.0f, static_cast<int32_t>(tile.rows * tile.pitch));
+            barrier();
+            x = folded;
+        }
+        fold(tile, to, x, half, tile.columns - half);
+        x = to;
+        tile.columns = half;
+        mine = true;
+    }
+    // A block of eight per row, of which those that have no values are zero.
+    if (tile.columns < LANES || rows > tile.rows) {
+        AscendC::Duplicate(blocks, 0.0f, static_cast<int32_t>(rows * BLOCK));
+        barrier();
+    }
+    AscendC::BlockReduceSum(blocks, x, tile.rows, tile.columns, 1, 1, tile.pitch / BLOCK);
+    barrier();
+    AscendC::BlockReduceSum(out, blocks, rows / BLOCK, LANES, 1, 1, 8);
+    barrier();
+}
+
+/// `x[0..pitch]` = sum of all rows; the others are lost.
+__aicore__ inline void sum_of_rows(const Tile &tile, const LocalTensor<float> &x)
+{
+    for (uint32_t left = tile.rows; left > 1;) {
+        const uint32_t half = (left + 1) / 2;
+        AscendC::Add(x, x, x[half * tile.pitch], static_cast<int32_t>((left - half) * tile.pitch));
+        barrier();
+        left = half;
+    }
+}
+
+/// `out`: for each row a block full of `values[row]`, rows rounded up to 8.
+__aicore__ inline void blocks_of(const LocalTensor<float> &out, const LocalTensor<float> &values, uint32_t rows)
+{
+    AscendC::Brcb(out, values, static_cast<uint8_t>(round_up(rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
+    barrier();
+}
+
+/// `out = block op b`, where every value of the block of eight is the same.
+template <Binary op>
+__aicore__ inline void with_block(const LocalTensor<float> &out, const LocalTensor<float> &block, const LocalTensor<float> &b,
+                                  uint32_t values)
+{
+    for (uint32_t at = 0; at < values;) {
+        const uint32_t whole = least((values - at) / LANES, REPEATS);
+        const uint32_t lanes = whole ? LANES : values - at;
+        issue<op>(out[at], block, b[at], lanes, whole ? whole : 1, BinaryRepeatParams(1, 0, 1, 8, 0, 8));
+        at += whole ? whole * LANES : lanes;
+    }
+    barrier();
+}
+
+/// `x` holds -y and becomes y * sigmoid(y) = -y / (-1 - exp(-y)). `minus_one` is a block full of -1.
+__aicore__ inline void silu_of_negative(const LocalTensor<float> &x, const LocalTensor<float> &spare, const LocalTensor<float> &minus_one,
+                                        uint32_t values)
+{
+    AscendC::Exp(spare, x, static_cast<int32_t>(values));
+    barrier();
+    with_block<Binary::Sub>(spare, minus_one, spare, values);
+    AscendC::Div(x, x, spare, static_cast<int32_t>(values));
+    barrier();
+}
+
+} // namespace rows
