@@ -26,7 +26,7 @@ Core::Core(Launch &launch, Modes modes, Kind kind, uint32_t index, uint32_t bloc
 
 std::string Core::name() const
 {
-    return kind == Kind::Cube ? text("AIC of core %u", block) : text("AIV %u of core %u", sub, block);
+    return kind == Kind::Cube ? text("AIC %u", block) : text("AIV %u of core %u", sub, block);
 }
 
 void Core::fault(Site site, const std::string &problem) const

@@ -37,8 +37,7 @@ const uint8_t *Issue::read_gm(uint64_t address, uint64_t bytes)
         if (found.kind != Conflict::None) conflict(Space::GM, found);
         ScalarCaches &caches = core.launch.caches;
         if (pipe == Pipe::S || !caches.empty()) {
-            const std::string wrong =
-                pipe == Pipe::S ? caches.load(core.index, site, address, bytes) : caches.read_past(address, bytes);
+            const std::string wrong = pipe == Pipe::S ? caches.load(toucher(), site, address, bytes) : caches.read_past(address, bytes);
             if (!wrong.empty()) fault(wrong);
         }
     }
@@ -53,7 +52,7 @@ uint8_t *Issue::write_gm(uint64_t address, uint64_t bytes, bool atomic)
         ScalarCaches &caches = core.launch.caches;
         if (pipe == Pipe::S || !caches.empty()) {
             const std::string wrong =
-                pipe == Pipe::S ? caches.store(core.index, site, address, bytes) : caches.write_past(site, address, bytes);
+                pipe == Pipe::S ? caches.store(toucher(), site, address, bytes) : caches.write_past(toucher(), site, address, bytes);
             if (!wrong.empty()) fault(wrong);
         }
         const Conflict found = core.launch.global.write(toucher(), address, bytes, atomic);
@@ -80,11 +79,13 @@ void Issue::conflict(Space space, const Conflict &conflict) const
     } else if (near) {
         const std::string event = text("<HardEvent::%s_%s>", name(other_pipe), name(pipe));
         remedy = "put SetFlag" + event + " after that and WaitFlag" + event + " before this";
-    } else if (other.block == core.block && core.launch.type() != TaskType::MixAiv10) {
-        remedy = text("put CrossCoreSetFlag<%d, PIPE_%s> after that and CrossCoreWaitFlag before this", other.kind == core.kind ? 1 : 2,
-                      name(other_pipe));
+    } else if (other.block == core.block && core.launch.has_cubes()) {
+        remedy = text("put CrossCoreSetFlag<%d, its pipe> after the one that must come first and CrossCoreWaitFlag before the other",
+                      other.kind == core.kind ? 1 : 2);
+    } else if (conflict.kind == Conflict::WriteAfterWrite) {
+        remedy = "divide the work so that they do not meet, put SyncAll between the two, or SetAtomicAdd before both if they are sums";
     } else {
-        remedy = "put SyncAll between the two, or divide the work so that the cores do not meet";
+        remedy = "put SyncAll between the two";
     }
     const char *what = conflict.kind == Conflict::ReadAfterWrite    ? "reads %s, which %s (%s%s) writes"
                        : conflict.kind == Conflict::WriteAfterWrite ? "writes %s, which %s (%s%s) writes as well"
@@ -110,16 +111,15 @@ void Issue::not_multiple(const char *what, uint64_t value, uint64_t unit) const
 
 void Issue::wrong_core(Kind kind) const
 {
-    const char *is = kind == Kind::Cube ? "cube" : "vector";
-    fault(text("is an instruction of %s cores; put it under ASCEND_IS_AI%c", is, kind == Kind::Cube ? 'C' : 'V'));
+    fault(text("is an instruction of %s cores", kind == Kind::Cube ? "cube (AIC)" : "vector (AIV)"));
 }
 
 void Issue::outside(Space space, uint64_t start, uint64_t bytes) const
 {
     if ((space == Space::UB) != (core.kind == Kind::Vector))
         fault(text("touches %s, which %s cores do not have", name(space), core.kind == Kind::Cube ? "cube" : "vector"));
-    fault(text("touches bytes %llu to %llu of %s, which has %u", static_cast<unsigned long long>(start),
-               static_cast<unsigned long long>(start + bytes - 1), name(space), bytes_of(space)));
+    fault(text("touches %s bytes %llu..%llu, and this core has %u", name(space), static_cast<unsigned long long>(start),
+               static_cast<unsigned long long>(start + bytes), bytes_of(space)));
 }
 
 } // namespace twin

@@ -180,23 +180,27 @@ bool Launch::asleep(uint32_t core, int id) const { return tasks_[core]->asleep &
 
 void Launch::look_for_stuck() const
 {
-    constexpr int SHOWN = 3;
-    int stuck = 0;
+    constexpr size_t SHOWN = 3;
+    size_t stuck = 0;
     std::string waits;
     for (const auto &task : tasks_) {
         if (!task->asleep || ++stuck > SHOWN) continue;
         const Core &core = task->core;
-        waits += (waits.empty() ? "" : ", ") + core.name() + " for " + task->why.what;
-        if (task->why.id >= 0) waits += text(" %d", task->why.id);
+        const int id = task->why.id;
+        waits += (waits.empty() ? "" : ", ") + core.name() + " waits for " + task->why.what;
+        if (id >= 0) waits += text(" %d", id);
         waits += " at " + text(task->why.site.where);
-        for (uint32_t i = 0; task->why.id >= 0 && i < groups_[core.block].count; ++i) {
+        for (uint32_t i = 0; id >= 0 && i < groups_[core.block].count; ++i) {
             const Core &other = *cores_[groups_[core.block].first + i];
-            if (!other.sets[2][task->why.id].empty() && other.kind != core.kind)
+            if (!other.sets[2][id].empty() && other.kind != core.kind)
                 waits += text(" (only %s has set it, and both vector cores must)", other.name().c_str());
         }
     }
-    if (stuck > SHOWN) waits += text(" and %d more", stuck - SHOWN);
-    if (stuck) throw Fault(kernel + ": no core can go on: " + waits + (stuck == 1 ? " waits" : " wait") + ", and nothing sets these");
+    if (!stuck) return;
+    if (stuck > SHOWN) waits += text(", and %zu more cores wait", stuck - SHOWN);
+    const size_t ended = tasks_.size() - stuck;
+    throw Fault(kernel + ": no core can go on: " + waits +
+                (ended ? text("; %zu of the %zu cores ended before", ended, tasks_.size()) : "; what they wait for comes after their waits"));
 }
 
 void Launch::look_for_counts() const
@@ -204,10 +208,10 @@ void Launch::look_for_counts() const
     for (const auto &core : cores_)
         for (int id = 0; id < CROSS_FLAGS; ++id) {
             if (!core->counts[id].empty())
-                core->fault(core->counts[id].front().site,
-                            text("raised cross-core flag %d of this core, which is %u too high when the kernel ends: the next kernel "
-                                 "would find it so; add CrossCoreWaitFlag(%d)",
-                                 id, core->counts[id].size(), id));
+                throw Fault(text("%s: %s raised flag %d of %s and nothing waits for it: the next kernel would find it raised by %u; add "
+                                 "CrossCoreWaitFlag(%d)",
+                                 kernel.c_str(), text(core->counts[id].front().site).c_str(), id, core->name().c_str(),
+                                 core->counts[id].size(), id));
             for (const auto &sets : core->sets)
                 if (!sets[id].empty())
                     core->fault(sets[id].front().site,

@@ -43,8 +43,19 @@ void ScalarCaches::outdate(Line &line, uint32_t but, Site site)
         }
 }
 
-std::string ScalarCaches::load(uint32_t core, Site site, uint64_t address, uint64_t bytes)
+/// A store of another core to the line that is not known to be done, and in memory.
+std::string ScalarCaches::shared(const Line &line, const Toucher &by)
 {
+    if (!line.number || line.owner == by.thread / PIPES) return {};
+    if (!line.dirty && line.number <= by.clock[line.owner * PIPES]) return {};
+    return text("another core writes the same 64 bytes at %s, and its scalar unit's cache writes all 64 back; give each core lines of 64 "
+                "bytes of its own, or call DataCacheCleanAndInvalid there and put a cross-core flag between the two",
+                text(line.store.where).c_str());
+}
+
+std::string ScalarCaches::load(const Toucher &by, Site site, uint64_t address, uint64_t bytes)
+{
+    const uint32_t core = by.thread / PIPES;
     for (uint64_t at = address / LINE; at * LINE < address + bytes; ++at) {
         Line &line = lines_[at];
         if ((line.dirty & bits(at, address, bytes)) && line.owner != core) return unseen("reads", line.store);
@@ -55,20 +66,20 @@ std::string ScalarCaches::load(uint32_t core, Site site, uint64_t address, uint6
     return {};
 }
 
-std::string ScalarCaches::store(uint32_t core, Site site, uint64_t address, uint64_t bytes)
+std::string ScalarCaches::store(const Toucher &by, Site site, uint64_t address, uint64_t bytes)
 {
+    const uint32_t core = by.thread / PIPES;
     for (uint64_t at = address / LINE; at * LINE < address + bytes; ++at) {
         Line &line = lines_[at];
-        if (line.dirty && line.owner != core)
-            return text("another core holds changes of the same 64 bytes, from %s, and caches write whole lines of 64 bytes back; give "
-                        "each core lines of its own, or call DataCacheCleanAndInvalid and a cross-core flag in between",
-                        text(line.store).c_str());
+        const std::string others = shared(line, by);
+        if (!others.empty()) return others;
         const Copy *held = copy(line, core);
         if (held && held->stale) return stale(held->loaded, held->overwritten);
         if (!held) line.copies.push_back({core, site});
         outdate(line, core, site);
         line.dirty |= bits(at, address, bytes);
         line.owner = core;
+        line.number = by.number;
         line.store = site;
     }
     return {};
@@ -81,11 +92,13 @@ std::string ScalarCaches::read_past(uint64_t address, uint64_t bytes) const
     return {};
 }
 
-std::string ScalarCaches::write_past(Site site, uint64_t address, uint64_t bytes)
+std::string ScalarCaches::write_past(const Toucher &by, Site site, uint64_t address, uint64_t bytes)
 {
     for (auto line = lines_.lower_bound(address / LINE); line != lines_.end() && line->first * LINE < address + bytes; ++line) {
+        const std::string others = shared(line->second, by);
+        if (!others.empty()) return others;
         if (line->second.dirty)
-            return text("writes into 64 bytes of which a scalar unit's cache holds changes, from %s, and it will write all 64 back; call "
+            return text("writes into 64 bytes of which the scalar unit's cache holds changes, from %s, and it will write all 64 back; call "
                         "DataCacheCleanAndInvalid after it",
                         text(line->second.store).c_str());
         outdate(line->second, NO_CORE, site);
@@ -99,7 +112,7 @@ void ScalarCaches::drop(std::map<uint64_t, Line>::iterator &line, uint32_t core)
     if (held.owner == core) held.dirty = 0;
     held.copies.erase(std::remove_if(held.copies.begin(), held.copies.end(), [&](const Copy &copy) { return copy.core == core; }),
                       held.copies.end());
-    line = !held.dirty && held.copies.empty() ? lines_.erase(line) : std::next(line);
+    line = !held.number && held.copies.empty() ? lines_.erase(line) : std::next(line);
 }
 
 void ScalarCaches::clean(uint32_t core, uint64_t address)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "report.h"
+#include "shadow.h"
 
 namespace twin {
 
@@ -18,11 +19,11 @@ public:
 
     bool empty() const { return lines_.empty(); }
 
-    std::string load(uint32_t core, Site site, uint64_t address, uint64_t bytes);
-    std::string store(uint32_t core, Site site, uint64_t address, uint64_t bytes);
+    std::string load(const Toucher &, Site site, uint64_t address, uint64_t bytes);
+    std::string store(const Toucher &, Site site, uint64_t address, uint64_t bytes);
     /// By another unit of any core.
     std::string read_past(uint64_t address, uint64_t bytes) const;
-    std::string write_past(Site site, uint64_t address, uint64_t bytes);
+    std::string write_past(const Toucher &, Site site, uint64_t address, uint64_t bytes);
 
     /// Writes the line of `address` back and drops it.
     void clean(uint32_t core, uint64_t address);
@@ -38,8 +39,9 @@ private:
         Site overwritten{};
     };
     struct Line {
-        uint64_t dirty = 0;  ///< bytes, as bits
-        uint32_t owner = 0;  ///< the core that stored them
+        uint64_t dirty = 0;    ///< bytes, as bits
+        uint32_t owner = 0;    ///< the core that stored last
+        uint32_t number = 0;   ///< of its scalar unit's instruction; 0: nobody has stored
         Site store{};
         std::vector<Copy> copies;
     };
@@ -47,6 +49,7 @@ private:
 
     static uint64_t bits(uint64_t line, uint64_t address, uint64_t bytes);
     static Copy *copy(Line &line, uint32_t core);
+    static std::string shared(const Line &line, const Toucher &by);
     static void outdate(Line &line, uint32_t but, Site site);
     void drop(std::map<uint64_t, Line>::iterator &line, uint32_t core);
 };
