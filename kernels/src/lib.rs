@@ -9,6 +9,7 @@
 
 pub mod ada_layer_norm;
 pub mod add;
+pub mod attention;
 pub mod causal_conv3d;
 pub mod chip;
 pub mod gated_residual;

@@ -47,4 +47,14 @@ pub struct Bench {
 }
 
 /// All of them.
-pub const BENCHES: &[Bench] = &[crate::add::BENCH];
+pub const BENCHES: &[Bench] = &[
+    crate::ada_layer_norm::BENCH,
+    crate::add::BENCH,
+    crate::attention::BENCH,
+    crate::causal_conv3d::BENCH,
+    crate::gated_residual::BENCH,
+    crate::haar::BENCH,
+    crate::norm_silu::BENCH,
+    crate::rope::BENCH,
+    crate::upsample::BENCH,
+];

@@ -1,6 +1,6 @@
 //! The cube's instructions of the twin: programs in `cube/` compare them with index formulas, and their faults with texts.
 
-#![cfg(host_kernels)]
+#![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

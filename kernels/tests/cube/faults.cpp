@@ -11,10 +11,10 @@ std::vector<half> memory;
 GM_ADDR address;
 Device device;
 
-/// The text of a fault, lines of this file as numbers from the body's first one.
+/// The text of a fault, but for the line in this file and the core.
 void refused(const char *what, const std::function<void()> &body, bool vector = false)
 {
-    std::string have = std::regex_replace(device.run(body, vector), std::regex(" at faults.cpp:[0-9]+"), "");
+    std::string have = std::regex_replace(device.run(body, vector), std::regex(" at faults.cpp:[0-9]+ on [^:]*"), "");
     const std::string want = std::string("test: ") + what;
     if (have != want) wrong("have " + have + "\nwant " + want);
 }
@@ -28,49 +28,49 @@ void fill_l0(uint32_t bytes)
 
 void paths()
 {
-    refused("DataCopy on AIC of core 0: is an instruction of vector cores; put it under ASCEND_IS_AIV", [] {
+    refused("DataCopy: is an instruction of vector cores; put it under ASCEND_IS_AIV", [] {
         DataCopy(LocalTensor<half>(TPosition::VECIN, 0, 1024), global<half>(address), 64);
     });
-    refused("DataCopy on AIC of core 0: copies from global memory to UB or L1, not to L0A", [] { DataCopy(l0a<half>(), global<half>(address), 64); });
-    refused("DataCopy on AIV 0 of core 0: is an instruction of cube cores; put it under ASCEND_IS_AIC", [] { DataCopy(l1<half>(), global<half>(address), 64); }, true);
-    refused("LoadData (2D) on AIC of core 0: goes from L1 to L0A or L0B, not from L1 to L1",
+    refused("DataCopy: copies from global memory to UB or L1, not to L0A", [] { DataCopy(l0a<half>(), global<half>(address), 64); });
+    refused("DataCopy: is an instruction of cube cores; put it under ASCEND_IS_AIC", [] { DataCopy(l1<half>(), global<half>(address), 64); }, true);
+    refused("LoadData (2D): goes from L1 to L0A or L0B, not from L1 to L1",
             [] { LoadData(l1<half>(), l1<half>(), LoadData2DParams(0, 1, 1, 0, 0, false, 0)); });
-    refused("DataCopy on AIC of core 0: there is no path from UB to L1",
+    refused("DataCopy: there is no path from UB to L1",
             [] { DataCopy(l1<half>(), LocalTensor<half>(TPosition::VECIN, 0, 1024), DataCopyParams(1, 1, 0, 0)); });
-    refused("Fixpipe on AIC of core 0: writes L1 in NZ (CFG_NZ) and as half or bfloat16_t only", [] {
+    refused("Fixpipe: writes L1 in NZ (CFG_NZ) and as half or bfloat16_t only", [] {
         Fixpipe<half, float>(l1<half>(), l0c<float>(), FixpipeParamsV220(16, 16, 16, 16, false, QuantMode_t::F322F16, 0, 1, 0, 0, 0));
     });
-    refused("Mmad on AIC of core 0: takes a bias from BT, not from L0C",
+    refused("Mmad: takes a bias from BT, not from L0C",
             [] { Mmad(l0c<float>(), l0a<half>(), l0b<half>(), l0c<float>(1024), MmadParams(16, 16, 16, 0, true, false)); });
 }
 
 void limits()
 {
-    refused("DataCopy on AIC of core 0: the number of bytes is 34, and must be a multiple of 32", [] { DataCopy(l1<half>(), global<half>(address), 17); });
-    refused("DataCopy (ND to NZ) on AIC of core 0: nValue is 16385, and must be in 0..16384",
+    refused("DataCopy: the number of bytes is 34, and must be a multiple of 32", [] { DataCopy(l1<half>(), global<half>(address), 17); });
+    refused("DataCopy (ND to NZ): nValue is 16385, and must be in 0..16384",
             [] { DataCopy(l1<half>(), global<half>(address), Nd2NzParams(1, 16385, 16, 0, 16, 16, 1, 0)); });
-    refused("a parameter on AIC of core 0: 70000 does not fit a field that holds 0..65535",
+    refused("a parameter: 70000 does not fit a field that holds 0..65535",
             [] { DataCopy(l1<half>(), global<half>(address), Nd2NzParams(1, 16, 16, 0, 70000, 16, 1, 0)); });
-    refused("LoadData (2D) on AIC of core 0: the destination's address is 32, and must be a multiple of 512",
+    refused("LoadData (2D): the destination's address is 32, and must be a multiple of 512",
             [] { LoadData(l0a<half>(32), l1<half>(), LoadData2DParams(0, 1, 1, 0, 0, false, 0)); });
-    refused("LoadData (2D) on AIC of core 0: touches bytes 65024 to 66047 of L0B, which has 65536",
+    refused("LoadData (2D): touches bytes 65024 to 66047 of L0B, which has 65536",
             [] { LoadData(l0b<half>(65024), l1<half>(), LoadData2DParams(0, 2, 1, 0, 0, false, 0)); });
-    refused("Mmad on AIC of core 0: the result's address is 512, and must be a multiple of 1024",
+    refused("Mmad: the result's address is 512, and must be a multiple of 1024",
             [] { Mmad(l0c<float>(512), l0a<half>(), l0b<half>(), MmadParams(16, 16, 16, 0, false, true)); });
-    refused("Mmad on AIC of core 0: k is 4096, and must be in 0..4095",
+    refused("Mmad: k is 4096, and must be in 0..4095",
             [] { Mmad(l0c<float>(), l0a<half>(), l0b<half>(), MmadParams(16, 16, 4096, 0, false, true)); });
-    refused("Mmad on AIC of core 0: m is 1: the cube would read the left matrix as one vector (GEMV); use m 16",
+    refused("Mmad: m is 1: the cube would read the left matrix as one vector (GEMV); use m 16",
             [] { Mmad(l0c<float>(), l0a<half>(), l0b<half>(), MmadParams(1, 16, 16, 0, false, true)); });
-    refused("Mmad on AIC of core 0: cmatrixInitVal is true, so C would start from 0 and not from the bias",
+    refused("Mmad: cmatrixInitVal is true, so C would start from 0 and not from the bias",
             [] { Mmad(l0c<float>(), l0a<half>(), l0b<half>(), bt<float>(), MmadParams(16, 16, 16, 0, true, true)); });
-    refused("LoadData (3D) on AIC of core 0: loads columns 144..160 of a matrix that has 144", [] {
+    refused("LoadData (3D): loads columns 144..160 of a matrix that has 144", [] {
         const uint8_t pad[4] = {1, 1, 1, 1};
         LoadData(l0a<half>(), l1<half>(), LoadData3DParamsV2<half>(pad, 4, 4, 16, 16, 16, 144, 0, 1, 1, 3, 3, 1, 1, false, false, half(0)));
     });
-    refused("Fixpipe on AIC of core 0: mSize is 8193, and must be in 1..8192", [] {
+    refused("Fixpipe: mSize is 8193, and must be in 1..8192", [] {
         Fixpipe(global<float>(address), l0c<float>(), FixpipeParamsV220(16, 8193, 16, 16, false));
     });
-    refused("Fixpipe on AIC of core 0: quantPre does not fit the types: F322F16 is needed", [] {
+    refused("Fixpipe: quantPre does not fit the types: F322F16 is needed", [] {
         Fixpipe(global<half>(address), l0c<float>(), FixpipeParamsV220(16, 16, 16, 16, false));
     });
 }
@@ -97,12 +97,12 @@ void contents()
         products(16, 16, 32);
         out(5, 16, 16);
     });
-    refused("Fixpipe on AIC of core 0: reads byte 320 of L0C, which was freed and not written since", [&] {
+    refused("Fixpipe: reads byte 320 of L0C, which was freed and not written since", [&] {
         five_rows(32);
         products(16, 16, 32);
         out(6, 16, 16);
     });
-    refused("Mmad on AIC of core 0: reads row 0 of L0A, of which nothing has written all of K up to its padding (1 of 2 blocks of 32 bytes)", [&] {
+    refused("Mmad: reads row 0 of L0A, of which nothing has written all of K up to its padding (1 of 2 blocks of 32 bytes)", [&] {
         five_rows(16);
         products(16, 16, 32);
     });
@@ -111,12 +111,12 @@ void contents()
         products(16, 16, 20);
         out(5, 16, 16);
     });
-    refused("Mmad on AIC of core 0: finds infinity or NaN in the padding of K (element 15 of column 0 of L0B): 0 times it is NaN", [&] {
+    refused("Mmad: finds infinity or NaN in the padding of K (element 15 of column 0 of L0B): 0 times it is NaN", [&] {
         fill_l0(512);
         twin::core().memory(twin::Space::L0B)[31] = 0x7c;
         products(16, 16, 15);
     });
-    refused("Mmad on AIC of core 0: adds to what the Mmad before it wrote, and with 3 x 3 blocks it can start before that is there: "
+    refused("Mmad: adds to what the Mmad before it wrote, and with 3 x 3 blocks it can start before that is there: "
             "PipeBarrier<PIPE_M>() between two that accumulate is needed below 10 blocks",
             [&] {
                 fill_l0(4096);
@@ -146,19 +146,19 @@ void unit_flags()
             out(3);
         }
     });
-    refused("Fixpipe on AIC of core 0: has a unitFlag and reads L0C that no Mmad with unitFlag 3 has handed over: it would wait forever", [&] {
+    refused("Fixpipe: has a unitFlag and reads L0C that no Mmad with unitFlag 3 has handed over: it would wait forever", [&] {
         fill_l0(4096);
         product(2, true);
         out(3);
     });
-    refused("Mmad on AIC of core 0: writes L0C that a Mmad with unitFlag 3 has handed over and no Fixpipe with unitFlag has emptied: the cube "
+    refused("Mmad: writes L0C that a Mmad with unitFlag 3 has handed over and no Fixpipe with unitFlag has emptied: the cube "
             "would wait forever",
             [&] {
                 fill_l0(4096);
                 product(3, true);
                 product(2, true);
             });
-    refused("Fixpipe on AIC of core 0: reads byte 0 of L0C, which Mmad (M) writes, and nothing orders the two; put "
+    refused("Fixpipe: reads byte 0 of L0C, which Mmad (M) writes, and nothing orders the two; put "
             "SetFlag<HardEvent::M_FIX> after that and WaitFlag<HardEvent::M_FIX> before this",
             [&] {
                 fill_l0(4096);
