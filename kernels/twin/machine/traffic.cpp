@@ -10,9 +10,9 @@ constexpr double CUBE_READ = 110, CUBE_WRITE = 86, VECTOR_READ = 79, VECTOR_WRIT
 /// Cycles that each row of a burst takes besides its bytes. With CUBE_READ: fitted to products of matrices, whose rows of 512
 /// bytes it moves at 87 bytes per cycle; those of 256 and 128 bytes, at 71 and 53, are near the published rates of ND2NZ. With
 /// CUBE_WRITE: the published rates of Fixpipe for rows of 512 and 1024 bytes.
-constexpr double READ_ROW = 1.25, WRITE_ROW = 1.5;
-/// What of its nominal rate HBM gives: streams of reads and writes reach 1.40 of 1.6 TB/s (DEV, copies of 128 KiB).
-constexpr double HBM_SHARE = 0.875;
+constexpr double READ_ROW = 1.0, WRITE_ROW = 1.5;
+/// What of its nominal rate HBM gives: measured streams of reads and writes reach 1.1 to 1.4 of 1.6 TB/s.
+constexpr double HBM_SHARE = 0.8125;
 /// Cycles to start a burst.
 constexpr double START = 25;
 /// Cycles from the last byte's turn until it is there (DEV: 241 for a read of L2, 96 for a write).
@@ -83,24 +83,22 @@ Cost Traffic::move(bool cube, Pipe, double start, const Burst &burst, bool write
     const uint64_t past = lines.past * LINE;
     const uint32_t rows = burst.pitch == burst.bytes ? 1 : burst.rows;
     // Rows that do not lie at lines are cut into more pieces than they would need.
-    const uint64_t pieces = rows > 1 && lines.touched > rows * ((burst.bytes + LINE - 1) / LINE) ? lines.touched - rows * ((burst.bytes + LINE - 1) / LINE) + rows : rows;
+    const uint64_t least = rows * ((burst.bytes + LINE - 1) / LINE);
+    const uint64_t pieces = rows > 1 && lines.touched > least ? rows + lines.touched - least : rows;
     const double port = writes ? cube ? CUBE_WRITE : VECTOR_WRITE : cube ? CUBE_READ : VECTOR_READ;
     double own = START + pieces * (writes ? WRITE_ROW : READ_ROW) + bytes / port;
     double end;
     if (writes) {
         totals_.written += bytes;
         totals_.hbm_written += past;
-        end = l2_write_free_ = std::max(l2_write_free_, start) + bytes / l2_write_;
+        end = l2_write_.take(start, bytes);
     } else {
         totals_.read += bytes;
         totals_.hbm_read += past;
         own = std::max(own, START + past / (cube ? hbm_port_cube_ : hbm_port_vector_));
-        end = l2_read_free_ = std::max(l2_read_free_, start) + bytes / l2_read_;
+        end = l2_read_.take(start, bytes);
     }
-    if (past) {
-        hbm_free_ = std::max(hbm_free_, start) + past / hbm_;
-        end = std::max(end, hbm_free_);
-    }
+    if (past) end = std::max(end, hbm_.take(start, past));
     return {std::max(own, end - start), writes ? WRITE : past ? READ_HBM : READ_L2};
 }
 

@@ -1,8 +1,7 @@
 /// What cores share: HBM and the L2 cache.
 ///
 /// Three things limit a transfer: the core's own port, the rate of the L2 for all cores, and the rate of HBM for all cores.
-/// The L2 and HBM serve transfers in the order of virtual time, one after another at their full rate, which for many cores
-/// is the same as sharing. What is in the L2 is known by lines of 512 bytes: a line is there if fewer lines than fit came in
+/// The L2 and HBM serve transfers one after another at their full rate, which for many cores is the same as sharing. What is in the L2 is known by lines of 512 bytes: a line is there if fewer lines than fit came in
 /// since its last use. Reads of other lines come from HBM. A line that becomes dirty counts as a write to HBM at that time,
 /// since its own write-back, or one that it displaces, has to be paid some time.
 #pragma once
@@ -14,6 +13,7 @@
 
 #include "chip.h"
 #include "cost.h"
+#include "server.h"
 
 namespace twin {
 
@@ -38,11 +38,10 @@ private:
         uint32_t lines[PAGE_LINES] = {};
     };
 
-    double l2_read_, l2_write_, hbm_;  ///< bytes per cycle of all cores
+    Server l2_read_, l2_write_, hbm_;
     uint32_t capacity_;                ///< lines of the L2
     uint32_t arrived_;                 ///< lines that came in so far; starts beyond the capacity so that 0 is not there
-    double l2_read_free_ = 0, l2_write_free_ = 0, hbm_free_ = 0;  ///< when each is done with what it was given
-    double hbm_port_cube_, hbm_port_vector_;
+    double hbm_port_cube_, hbm_port_vector_;  ///< bytes per cycle of one core
     Totals totals_;
     std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
     struct Recent {
