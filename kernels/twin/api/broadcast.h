@@ -66,7 +66,7 @@ inline void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int
     if (!issue.computes()) return;
     const T *values = src.data();
     each([&](int64_t index, uint32_t start) {
-        T *block = reinterpret_cast<T *>(issue.core.memory(twin::Space::UB) + start);
+        T *block = LocalTensor<T>(dst.position(), start, 32).data();
         const T value = values[index];
         for (uint32_t i = 0; i < 32 / sizeof(T); ++i) block[i] = value;
     });

@@ -50,9 +50,13 @@ template <typename D, typename S> inline AscendC::BinaryRepeatParams binary_row(
     return {1, 1, 1, WIDTH<D, S> * sizeof(D) / 32, WIDTH<D, S> * sizeof(S) / 32, WIDTH<D, S> * sizeof(S) / 32};
 }
 
+/// A lane's place on the host. The compiler must take the places of operands for unrelated: GCC 12 derives one from another that
+/// has elements of another width, loses sight of the memory behind it, and drops the loop that writes it.
 template <typename T> inline T *at(const Issue &issue, const Operand &operand, uint32_t repeat, uint32_t lane)
 {
-    return reinterpret_cast<T *>(issue.core.memory(Space::UB) + operand.at(repeat, lane));
+    T *place = reinterpret_cast<T *>(issue.core.memory(Space::UB) + operand.at(repeat, lane));
+    asm("" : "+r"(place));
+    return place;
 }
 
 inline cost::Operand cost_of(const Operand &operand) { return {operand.start, operand.block / 32}; }

@@ -82,7 +82,7 @@ inline void reduce(const char *name, Where where, cost::Vector kind, const Ascen
     Wide<T> values[width];
     for (uint32_t repeat = 0; repeat < lanes.repeats; ++repeat) {
         gather_lanes<T>(issue, lanes, from, repeat, neutral, values);
-        reduce(values, reinterpret_cast<T *>(issue.core.memory(Space::UB) + to.start) + repeat * shape.pitch);
+        reduce(values, dst.data() + repeat * shape.pitch);
     }
 }
 

@@ -106,6 +106,25 @@ inline void extreme_all(const char *api, Where where, const AscendC::LocalTensor
     write_result(api, where, dst, result, indexed ? 2 : 1);
 }
 
+/// ReduceSum by repeats: their sums go to the work tensor and are added there.
+template <typename T>
+inline void sum_repeats(Where where, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src, const AscendC::LocalTensor<T> &work,
+                        const Choice &choice, int64_t repeat_stride)
+{
+    T sum{};
+    {
+        Issue issue(Pipe::V, "ReduceSum", where);
+        Operand from{};
+        const Lanes lanes = first_pass(issue, src, choice, repeat_stride, from);
+        scratch(issue, work, lanes.repeats);
+        Cost cost = cost::vector(cost::Vector::WholeSum, lanes.repeats);
+        const Cost second = cost::vector(cost::Vector::WholeSum, (lanes.repeats + lanes.width - 1) / lanes.width);
+        issue.take({cost.occupancy + cost.latency + second.occupancy, second.latency});
+        if (issue.computes()) sum = sum_all<T>(issue, lanes, from);
+    }
+    write_result("ReduceSum", where, dst, &sum, 1);
+}
+
 } // namespace twin
 
 namespace AscendC {
@@ -125,38 +144,18 @@ inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, cons
     twin::write_result("ReduceSum", where, dst, &sum, 1);
 }
 
-namespace reductions {
-template <typename T>
-inline void sum(twin::Where where, const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &work, const twin::Choice &choice,
-                int64_t repeat_stride)
-{
-    T sum{};
-    {
-        twin::Issue issue(twin::Pipe::V, "ReduceSum", where);
-        twin::Operand from{};
-        const twin::Lanes lanes = twin::first_pass(issue, src, choice, repeat_stride, from);
-        twin::scratch(issue, work, lanes.repeats);
-        twin::Cost cost = twin::cost::vector(twin::cost::Vector::WholeSum, lanes.repeats);
-        const twin::Cost second = twin::cost::vector(twin::cost::Vector::WholeSum, (lanes.repeats + lanes.width - 1) / lanes.width);
-        issue.take({cost.occupancy + cost.latency + second.occupancy, second.latency});
-        if (issue.computes()) sum = twin::sum_all<T>(issue, lanes, from);
-    }
-    twin::write_result("ReduceSum", where, dst, &sum, 1);
-}
-} // namespace reductions
-
 template <typename T>
 inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &work, const int64_t mask, const int64_t repeats,
                       const int64_t srcRepStride, twin::Where where = twin::Where::here())
 {
-    reductions::sum(where, dst, src, work, twin::Choice::first(true, static_cast<uint64_t>(mask), repeats), srcRepStride);
+    twin::sum_repeats(where, dst, src, work, twin::Choice::first(true, static_cast<uint64_t>(mask), repeats), srcRepStride);
 }
 
 template <typename T>
 inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &work, const uint64_t mask[], const int64_t repeats,
                       const int64_t srcRepStride, twin::Where where = twin::Where::here())
 {
-    reductions::sum(where, dst, src, work, twin::Choice::bits(true, mask, repeats), srcRepStride);
+    twin::sum_repeats(where, dst, src, work, twin::Choice::bits(true, mask, repeats), srcRepStride);
 }
 
 /// The largest or smallest element, and with `calIndex` its index as bits behind it.

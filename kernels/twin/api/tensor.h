@@ -105,7 +105,10 @@ public:
     T *data() const
     {
         uint8_t *memory = twin::core().memory(space());
-        return memory ? reinterpret_cast<T *>(memory + start_) : nullptr;
+        T *place = memory ? reinterpret_cast<T *>(memory + start_) : nullptr;
+        // See twin::at: places in one memory are unrelated to the compiler.
+        asm("" : "+r"(place));
+        return place;
     }
 
 private:
