@@ -20,6 +20,7 @@ pub mod plan;
 pub mod rope;
 pub mod twin;
 pub mod upsample;
+pub mod validation;
 pub mod vector;
 
 pub use chip::Chip;

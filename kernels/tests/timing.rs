@@ -5,7 +5,7 @@
 //! there is a kernel in `twin/validation` is launched on the twin, timed only, and compared. Without the variable the
 //! comparison says so and does nothing.
 
-#![cfg(host_kernels)]
+#![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -376,14 +376,14 @@ private:
     template <bool DIVIDE> __aicore__ inline void Scale(const LocalTensor<float> &to, const LocalTensor<float> &by)
     {
         const uint32_t dim = at.t.dim;
-        Brcb(Spread(), by, HALF / 8, BrcbRepeatParams(1, 8));
+        Brcb(Spread(), by, (count + 7) / 8, BrcbRepeatParams(1, 8));
         PipeBarrier<PIPE_V>();
         for (uint32_t column = 0; column < dim; column += LANES) {
             const BinaryRepeatParams params(1, 1, 0, dim / 8, dim / 8, 1);
             if (DIVIDE)
-                Div(to[column], to[column], Spread(), least(LANES, dim - column), HALF, params);
+                Div(to[column], to[column], Spread(), least(LANES, dim - column), count, params);
             else
-                Mul(to[column], to[column], Spread(), least(LANES, dim - column), HALF, params);
+                Mul(to[column], to[column], Spread(), least(LANES, dim - column), count, params);
         }
         PipeBarrier<PIPE_V>();
     }
@@ -400,17 +400,17 @@ private:
         WaitFlag<HardEvent::MTE2_V>(EVENT_ID2);
         if (stack == 0) {
             WaitFlag<HardEvent::MTE3_V>(EVENT_ID2);
-            Adds(all, part, 0.0f, HALF * dim);
+            Adds(all, part, 0.0f, count * dim);
         } else {
             Scale<false>(all, Factor(stack));
-            Add(all, all, part, HALF * dim);
+            Add(all, all, part, count * dim);
         }
         PipeBarrier<PIPE_V>();
         SetFlag<HardEvent::V_MTE2>(EVENT_ID2);
         if (!last) return;
         Scale<true>(all, Total());
         const LocalTensor<T> narrow = result.Get<T>();
-        Cast(narrow, all, RoundMode::CAST_RINT, HALF * dim);
+        Cast(narrow, all, RoundMode::CAST_RINT, count * dim);
         SetFlag<HardEvent::V_MTE3>(EVENT_ID2);
         WaitFlag<HardEvent::V_MTE3>(EVENT_ID2);
         DataCopy(at.out[(static_cast<uint64_t>(head) * at.t.rows + row) * dim], narrow, count * dim);
