@@ -1,7 +1,10 @@
 //! Kernels with one mistake each are caught with a text that says where it is and what to do, and the same kernels
 //! without it run. `broken/broken.h` says how a kernel is written for this.
 
-#![cfg(host_kernels)]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use std::collections::BTreeMap;
 use std::fs;
