@@ -148,19 +148,19 @@ impl Shape {
 const L1: u64 = 512 * 1024 - 256;
 const L0C: u64 = 128 * 1024;
 /// Half of L0A or L0B, in 16-bit elements.
-const L0: u64 = 16 * 1024;
+const L0_HALF: u64 = 16 * 1024;
+/// Output pixels of a task.
+const MOST_PIXELS: u64 = 512;
 
-/// A choice of tiles and what it costs.
-#[derive(Clone, Copy, Debug)]
+/// A choice of tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tiles {
     rows: u64,
     columns: u64,
-    pixels: u64,
     depth: u64,
     step: u64,
     image_bytes: u64,
     weight_bytes: u64,
-    cycles: f64,
 }
 
 /// Input of so many output rows or columns.
@@ -168,116 +168,112 @@ fn reach(outputs: u64, stride: u64, kernel: u64) -> u64 {
     (outputs - 1) * stride + kernel
 }
 
-/// Cycles of a whole task by the slowest of its units; the figures are those of the twin's timing model.
-fn task_cycles(shape: &Shape, [rows, columns]: [u64; 2], n: u64, depth: u64, step: u64) -> f64 {
-    let [kt, kh, kw] = shape.kernel;
-    let padded = shape.channels.next_multiple_of(16);
-    let m = (rows * columns).next_multiple_of(16);
-    let residual = if shape.residual { n } else { 0 };
-    let k = padded * kt * kh * kw + residual;
-    let steps = (k.div_ceil(step) + kt * padded.div_ceil(depth)) as f64;
-    let cube = (m * n * k) as f64 / 4096.0 + 10.0 * steps;
-    let mte1 = (m * k) as f64 / 128.0 + (n * k) as f64 / 64.0 + 58.0 * steps;
-    let (inner, outer) = (
-        reach(columns, shape.stride[2], kw),
-        reach(rows, shape.stride[1], kh),
-    );
-    let chunks = (kt * padded.div_ceil(depth)) as f64;
-    let bursts = if columns == shape.out_size()[2] {
-        1.0
-    } else {
-        outer as f64
-    };
-    let image = chunks * (25.0 * bursts + 1.5 * (inner * outer) as f64)
-        + (inner * outer * padded * kt) as f64 / 55.0;
-    let mte2 = image + 25.0 * chunks + (n * k) as f64 / 55.0;
-    cube.max(mte1).max(mte2) + 300.0
-}
+impl Tiles {
+    /// These tiles, if their buffers fit; `n`: output channels of a task.
+    fn fit(shape: &Shape, n: u64, [rows, columns]: [u64; 2], depth: u64) -> Option<Self> {
+        let [_, kh, kw] = shape.kernel;
+        let pixels = (rows * columns).next_multiple_of(16);
+        let area = reach(rows, shape.stride[1], kh).min(shape.size[1])
+            * reach(columns, shape.stride[2], kw).min(shape.size[2]);
+        let residual = u64::from(shape.residual);
+        let image_bytes = (2 * area * depth).max(2 * pixels * n * residual);
+        let weight_bytes = (2 * kh * kw * depth * n).max(2 * n * n * residual);
+        let bias_bytes = 4 * shape.out_channels.next_multiple_of(16);
+        // A copy of an image has at most 16384 pixels.
+        let fits = pixels <= MOST_PIXELS
+            && 4 * pixels * n <= L0C
+            && area <= 16384
+            && 2 * (image_bytes + weight_bytes) + bias_bytes <= L1;
+        let most = L0_HALF / pixels.max(n) / 16 * 16;
+        let k = kh * kw * depth;
+        fits.then(|| Self {
+            rows,
+            columns,
+            depth,
+            step: k.div_ceil(k.div_ceil(most)).next_multiple_of(16),
+            image_bytes,
+            weight_bytes,
+        })
+    }
 
-/// The tiles that take least time by [`task_cycles`], spread over `cores`.
-fn tiles(shape: &Shape, n: u64, cores: u64) -> Option<Tiles> {
-    let [_, kh, kw] = shape.kernel;
-    let [frames, height, width] = shape.out_size();
-    let padded = shape.channels.next_multiple_of(16);
-    let most = (L0C / 4 / n).min(512);
-    let channel_tiles = shape.out_channels.div_ceil(n);
-    let mut best: Option<Tiles> = None;
-    let widths = (1..=width.div_ceil(16)).map(|i| (i * 16).min(width));
-    for columns in widths {
-        for rows in 1..=height.min(most / columns.max(1)) {
-            let pixels = (rows * columns).next_multiple_of(16);
-            if pixels > most {
-                continue;
-            }
-            let area = reach(rows, shape.stride[1], kh).min(shape.size[1])
-                * reach(columns, shape.stride[2], kw).min(shape.size[2]);
-            let residual = if shape.residual {
-                (pixels * n * 2, n * n * 2)
-            } else {
-                (0, 0)
-            };
-            let bytes = |depth: u64| {
-                let image = (area * depth * 2).max(residual.0);
-                let weight = (kh * kw * depth * n * 2).max(residual.1);
-                (image, weight)
-            };
-            let bias = shape.out_channels.next_multiple_of(16) * 4;
-            let fits = |depth: u64| {
-                let (image, weight) = bytes(depth);
-                2 * (image + weight) + bias <= L1
-            };
-            // Rows of Nd2Nz are of 16384 pixels at most, and its columns of fractals as far apart.
-            let Some(depth) = (1..=padded / 16)
-                .rev()
-                .map(|i| i * 16)
-                .find(|&depth| fits(depth) && area <= 16384)
-            else {
-                continue;
-            };
-            let depth = padded.div_ceil(padded.div_ceil(depth)).next_multiple_of(16);
-            let k = kh * kw * depth;
-            let step = (L0 / pixels.max(n)) / 16 * 16;
-            let step = k.div_ceil(k.div_ceil(step)).next_multiple_of(16);
-            let tasks = frames
-                * shape.batch
-                * channel_tiles
-                * height.div_ceil(rows)
-                * width.div_ceil(columns);
-            let (whole, part) = (
-                (height / rows, width / columns),
-                (height % rows, width % columns),
-            );
-            let one = |rows, columns| {
-                if rows * columns == 0 {
-                    0.0
-                } else {
-                    task_cycles(shape, [rows, columns], n, depth, step)
+    /// Cycles of a task of `rows` x `columns` pixels by the slowest of its units. The figures are those of the twin's timing
+    /// model.
+    fn task_cycles(&self, shape: &Shape, n: u64, [rows, columns]: [u64; 2]) -> f64 {
+        if rows * columns == 0 {
+            return 0.0;
+        }
+        let [kt, kh, kw] = shape.kernel;
+        let padded = shape.channels.next_multiple_of(16);
+        let m = (rows * columns).next_multiple_of(16);
+        let residual = n * u64::from(shape.residual);
+        let k = kt * kh * kw * padded + residual;
+        let steps = |depth: u64| (kh * kw * depth).div_ceil(self.step);
+        let (whole, part) = (padded / self.depth, padded % self.depth);
+        let steps = kt * (whole * steps(self.depth) + steps(part)) + residual.div_ceil(self.step);
+        let chunks = kt * padded.div_ceil(self.depth);
+        let cube = (m * n * k) as f64 / 4096.0 + (10 * steps) as f64;
+        let mte1 = (m * k) as f64 / 128.0 + (n * k) as f64 / 64.0 + (58 * steps) as f64;
+        let width = reach(columns, shape.stride[2], kw);
+        let height = reach(rows, shape.stride[1], kh);
+        let copies = if columns == shape.out_size()[2] {
+            1
+        } else {
+            height
+        };
+        let image = 25.0 * copies as f64 + 1.5 * (width * height) as f64;
+        let bytes = 2 * kt * width * height * padded + 2 * n * k;
+        let mte2 = chunks as f64 * (image + 25.0) + bytes as f64 / 110.0;
+        cube.max(mte1).max(mte2) + 300.0
+    }
+
+    /// Output pixels' tiles of a frame.
+    fn of_frame(&self, shape: &Shape) -> u64 {
+        let [_, height, width] = shape.out_size();
+        height.div_ceil(self.rows) * width.div_ceil(self.columns)
+    }
+
+    /// Tasks in all.
+    fn tasks(&self, shape: &Shape, n: u64) -> u64 {
+        shape.batch * shape.out_size()[0] * self.of_frame(shape) * shape.out_channels.div_ceil(n)
+    }
+
+    /// Cycles of all tasks, spread over `cores`.
+    fn cycles(&self, shape: &Shape, n: u64, cores: u64) -> f64 {
+        let [_, height, width] = shape.out_size();
+        let (down, below) = (height / self.rows, height % self.rows);
+        let (across, beside) = (width / self.columns, width % self.columns);
+        let one = |rows, columns| self.task_cycles(shape, n, [rows, columns]);
+        let frame = (down * across) as f64 * one(self.rows, self.columns)
+            + down as f64 * one(self.rows, beside)
+            + across as f64 * one(below, self.columns)
+            + one(below, beside);
+        // A core has whole tasks.
+        frame / self.of_frame(shape) as f64 * self.tasks(shape, n).div_ceil(cores) as f64
+    }
+
+    /// Those that take least time.
+    fn best(shape: &Shape, n: u64, cores: u64) -> Option<Self> {
+        let [_, height, width] = shape.out_size();
+        let padded = shape.channels.next_multiple_of(16);
+        let even = |chunks| padded.div_ceil(chunks).next_multiple_of(16);
+        let mut depths: Vec<_> = (1..=padded / 16).map(even).collect();
+        depths.dedup();
+        let mut best: Option<(f64, Self)> = None;
+        for columns in (1..=width.div_ceil(16)).map(|i| (16 * i).min(width)) {
+            for rows in 1..=height.min(MOST_PIXELS / columns) {
+                for &depth in &depths {
+                    let Some(tiles) = Self::fit(shape, n, [rows, columns], depth) else {
+                        continue;
+                    };
+                    let cycles = tiles.cycles(shape, n, cores);
+                    if best.is_none_or(|(least, _)| cycles < least) {
+                        best = Some((cycles, tiles));
+                    }
                 }
-            };
-            let frame = (whole.0 * whole.1) as f64 * one(rows, columns)
-                + whole.0 as f64 * one(rows, part.1)
-                + whole.1 as f64 * one(part.0, columns)
-                + one(part.0, part.1);
-            let all = frame * (frames * shape.batch * channel_tiles) as f64;
-            // The slowest core has whole tasks.
-            let uneven = tasks.div_ceil(cores) as f64 * cores as f64 / tasks as f64;
-            let cycles = all / cores as f64 * uneven;
-            if best.is_none_or(|best| cycles < best.cycles) {
-                let (image_bytes, weight_bytes) = bytes(depth);
-                best = Some(Tiles {
-                    rows,
-                    columns,
-                    pixels,
-                    depth,
-                    step,
-                    image_bytes: image_bytes.next_multiple_of(32),
-                    weight_bytes,
-                    cycles,
-                });
             }
         }
+        best.map(|(_, tiles)| tiles)
     }
-    best
 }
 
 /// Plans a launch; arguments `x, cache or null, weight (see [`pack`]), bias (see [`pack_bias`]) or null, residual or null, out`.
@@ -288,13 +284,8 @@ pub fn plan(shape: &Shape, dtype: &str, chip: &Chip) -> Result<Plan, String> {
     shape.check()?;
     let n = Shape::tile_channels(shape.out_channels);
     let tiles =
-        tiles(shape, n, chip.cube_cores.into()).ok_or("no tile fits the cube's memories")?;
-    let out = shape.out_size();
-    let tasks = shape.batch
-        * out[0]
-        * out[1].div_ceil(tiles.rows)
-        * out[2].div_ceil(tiles.columns)
-        * shape.out_channels.div_ceil(n);
+        Tiles::best(shape, n, chip.cube_cores.into()).ok_or("no tile fits the cube's memories")?;
+    let (out, tasks) = (shape.out_size(), tiles.tasks(shape, n));
     let small =
         |value: u64| u32::try_from(value).map_err(|_| "there are too many tasks".to_owned());
     let tiling = CausalConv3dTiling {
@@ -316,7 +307,7 @@ pub fn plan(shape: &Shape, dtype: &str, chip: &Chip) -> Result<Plan, String> {
         left: small(shape.padding[1].0)?,
         tile_rows: small(tiles.rows)?,
         tile_columns: small(tiles.columns)?,
-        tile_pixels: small(tiles.pixels)?,
+        tile_pixels: small((tiles.rows * tiles.columns).next_multiple_of(16))?,
         tile_channels: small(n)?,
         tile_depth: small(tiles.depth)?,
         step: small(tiles.step)?,

@@ -2,10 +2,10 @@
 
 #![cfg(target_os = "linux")]
 
-use ascendit_kernels::Chip;
-use ascendit_kernels::causal_conv3d::{Shape, pack, pack_bias, plan};
+use ascendit_kernels::causal_conv3d::{BENCH, Shape, pack, pack_bias, plan};
 use ascendit_kernels::chip::CHIPS;
 use ascendit_kernels::twin::{Launch, Memory, Modes, kernel};
+use ascendit_kernels::{Chip, Operand};
 use half::{bf16, f16};
 
 /// A 16-bit type.
@@ -309,7 +309,7 @@ fn a_residual_is_added_exactly_once() {
 
 #[test]
 fn more_tiles_than_cores_agree_with_the_formula() {
-    let mut case = case([4, 40, 96], 16, 160, [2, 3, 3]);
+    let mut case = case([2, 40, 96], 8, 160, [2, 3, 3]);
     case.shape.residual = true;
     both(case);
 }
@@ -336,4 +336,101 @@ fn what_the_kernel_does_not_take_is_refused() {
         refused(&|s| (s.size[1], s.padding[0]) = (1, (0, 0))),
         "the kernel is larger than the image with its padding"
     );
+}
+
+/// A layer of WF-VAE's decoder (base 128, flow 128) for a latent of 24 x 44 x 80.
+struct Layer {
+    size: [u64; 3],
+    channels: [u64; 2],
+    kernel: [u64; 3],
+    /// What of the cube's peak the model must give it.
+    share: f64,
+}
+
+const fn layer(size: [u64; 3], channels: [u64; 2], kernel: [u64; 3], share: f64) -> Layer {
+    Layer {
+        size,
+        channels,
+        kernel,
+        share,
+    }
+}
+
+#[rustfmt::skip]
+const LAYERS: [Layer; 20] = [
+    layer([24, 44, 80], [8, 512], [3, 3, 3], 0.0),
+    layer([24, 44, 80], [512, 512], [3, 3, 3], 0.75),
+    layer([24, 44, 80], [512, 640], [3, 3, 3], 0.75),
+    layer([24, 44, 80], [640, 640], [3, 3, 3], 0.75),
+    layer([24, 44, 80], [512, 640], [1, 1, 1], 0.0),
+    layer([24, 44, 80], [128, 128], [3, 3, 3], 0.75),
+    layer([24, 44, 80], [128, 24], [1, 3, 3], 0.0),
+    layer([47, 88, 160], [512, 512], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [512, 640], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [640, 640], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [128, 128], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [512, 256], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [256, 256], [3, 3, 3], 0.75),
+    layer([47, 88, 160], [512, 256], [1, 1, 1], 0.0),
+    layer([47, 176, 320], [256, 256], [1, 3, 3], 0.75),
+    layer([47, 176, 320], [256, 256], [3, 3, 3], 0.75),
+    layer([47, 176, 320], [256, 128], [3, 3, 3], 0.75),
+    layer([47, 176, 320], [128, 128], [3, 3, 3], 0.75),
+    layer([47, 176, 320], [256, 128], [1, 1, 1], 0.0),
+    layer([47, 176, 320], [128, 24], [1, 3, 3], 0.0),
+];
+
+#[test]
+fn wide_layers_of_the_decoder_keep_the_cube_busy() {
+    let chip = Chip::find("910B2").unwrap();
+    println!(
+        "size, channels, kernel: tile rows x columns, depth, step: us, share of the peak; busy M MTE1 MTE2 FIX; GB read, of it from HBM"
+    );
+    for layer in &LAYERS {
+        let [kt, k, _] = layer.kernel;
+        let [t, h, w] = layer.size;
+        let [c, o] = layer.channels;
+        let numbers = [1, t, h, w, c, o, kt, k];
+        let (plan, operands) = (BENCH.plan)(&numbers, "bf16", chip).unwrap();
+        let mut memory = Memory::default();
+        let mut launch = Launch::new(chip.name, plan.blocks, Modes::TIMED);
+        for operand in operands {
+            match operand {
+                Operand::Absent(bytes) => launch.buffer(memory.absent(bytes), 0),
+                Operand::Present(bytes) => launch.buffer(memory.present(&bytes), 0),
+                Operand::Null => launch.null(),
+            };
+        }
+        launch.tiling(&plan.tiling);
+        let outcome = launch
+            .run(kernel(&plan.kernel).unwrap(), &mut memory)
+            .unwrap();
+        // 24 cores at 1800 MHz, 8192 operations per cycle.
+        let share = plan.flops as f64 / (24.0 * 8192.0) / outcome.cycles;
+        let busy = |of: fn(&ascendit_kernels::twin::Core) -> f64| {
+            100.0 * outcome.cores.iter().map(of).sum::<f64>()
+                / outcome.cores.len() as f64
+                / outcome.cycles
+        };
+        let word = |at: usize| u32::from_ne_bytes(plan.tiling[4 * at..][..4].try_into().unwrap());
+        println!(
+            "{t}x{h}x{w} {c}->{o} {kt}x{k}x{k}: {}x{} {} {}: {:.0} us {share:.3}; {:.0} {:.0} {:.0} {:.0} %; {:.2} {:.2} GB",
+            word(16),
+            word(17),
+            word(20),
+            word(21),
+            outcome.microseconds,
+            busy(|core| core.M.0),
+            busy(|core| core.MTE1.0),
+            busy(|core| core.MTE2.0),
+            busy(|core| core.FIX.0),
+            outcome.read as f64 / 1e9,
+            outcome.hbm_read as f64 / 1e9,
+        );
+        assert!(
+            share >= layer.share,
+            "{numbers:?}: {share:.3} of the peak, {} wanted",
+            layer.share
+        );
+    }
 }
