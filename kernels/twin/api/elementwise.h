@@ -22,7 +22,7 @@ inline Operand operand(const Issue &issue, const AscendC::LocalTensor<T> &tensor
 {
     if (tensor.space() != Space::UB) issue.fault(text("works in UB, and %s is in %s", name, twin::name(tensor.space())));
     if (tensor.start() % alignment)
-        issue.fault(text("%s begins at byte 0x%x of UB, and must be a multiple of %u", name, tensor.start(), alignment));
+        issue.fault(text("%s begins at byte %u of UB, and must be a multiple of %u", name, tensor.start(), alignment));
     return {tensor.start(), static_cast<uint32_t>(sizeof(T)), block * 32, repeat * 32, name};
 }
 

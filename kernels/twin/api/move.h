@@ -138,7 +138,7 @@ template <typename T> inline void only_ub(const Issue &issue, const AscendC::Loc
 {
     if (tensor.space() != Space::UB) issue.fault(text("moves between UB and global memory, and %s is in %s", name, twin::name(tensor.space())));
     issue.only_on(Kind::Vector);
-    if (tensor.start() % 32) issue.fault(text("%s begins at byte 0x%x of UB, and must be a multiple of 32", name, tensor.start()));
+    if (tensor.start() % 32) issue.fault(text("%s begins at byte %u of UB, and must be a multiple of 32", name, tensor.start()));
 }
 
 } // namespace twin

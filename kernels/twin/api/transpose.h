@@ -27,7 +27,7 @@ inline void to_5hd(Where where, const uint64_t *to, const uint64_t *from, const 
     const uint32_t to_half = SIZE == 1 && params.dstHighHalf ? 16 : 0, from_half = SIZE == 1 && params.srcHighHalf ? 16 : 0;
     for (int i = 0; i < 16; ++i) {
         if (to[i] % 32 || from[i] % 32)
-            issue.fault(text("block %d begins at byte 0x%llx of UB in the source and at 0x%llx in the destination, and must begin at multiples of 32", i,
+            issue.fault(text("block %d begins at byte %llu of UB in the source and at %llu in the destination, and must begin at multiples of 32", i,
                              static_cast<unsigned long long>(from[i]), static_cast<unsigned long long>(to[i])));
         if (!repeats) continue;
         issue.within(Space::UB, from[i], (repeats - 1) * params.srcRepStride * 32ull + 32);

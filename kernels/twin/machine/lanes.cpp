@@ -148,7 +148,7 @@ void overlap(const Issue &issue, const Lanes &lanes, const Operand &to, const Op
             const uint32_t writes = written[block];
             // A cast reads the whole repeat before it writes.
             if (reads < writes || (reads == writes && (same_place || to.size != from.size))) continue;
-            issue.fault(text("%s overlaps %s: byte 0x%x of UB is written by repeat %u and read by repeat %u; operands may be the same "
+            issue.fault(text("%s overlaps %s: byte %u of UB is written by repeat %u and read by repeat %u; operands may be the same "
                              "within a repeat, but not shifted, and no repeat may read what an earlier one writes",
                              to.name, from.name, block * 32, writes, reads));
         }
