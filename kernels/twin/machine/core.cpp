@@ -145,8 +145,10 @@ void Core::not_set(Pipe from, Pipe to, int id, Site site) const
 
 void Core::no_event(Pipe from, Pipe to, Site site) const
 {
-    fault(site, text("%s_%s is no event of %s cores; put it under ASCEND_IS_AI%c", twin::name(from), twin::name(to),
-                     kind == Kind::Cube ? "cube" : "vector", kind == Kind::Cube ? 'V' : 'C'));
+    const char *a = twin::name(from), *b = twin::name(to);
+    // Cube cores take every event but those that join the vector unit with one of theirs.
+    if (from == Pipe::V || to == Pipe::V) fault(site, text("%s_%s is no event of this chip: no core has both units", a, b));
+    fault(site, text("%s_%s is no event of vector cores; put it under ASCEND_IS_AIC", a, b));
 }
 
 } // namespace twin
