@@ -22,7 +22,8 @@
 /// for 256 x 128; the cube and the fixpipe hand it to each other by the unit flag, or by plain flags where rows of tiles share blocks of
 /// 16 pixels (`unit` 0). BT: two slots of a bias of a tile.
 ///
-/// Cost of M 256, N 128 per 64 of K, in cycles: the cube 522, MTE1 314, MTE2 about 250 for 128 channels and more. So the cube limits.
+/// Cost of M 256, N 128 per 64 of K, in cycles of the twin's timing model: the cube 522, MTE1 314, MTE2 about 290 with tiles of 16 x 16
+/// and a kernel of 3 x 3. So the cube limits, from 128 channels on, and MTE1 or MTE2 does for narrower outputs and kernels of 1 x 1.
 #include "ascendit-kernels/src/causal_conv3d.rs.h"
 #include "kernel_operator.h"
 #ifdef ASCENDIT_TWIN
@@ -38,8 +39,7 @@ static constexpr IsResetLoad3dConfig KEEP{false, false};
 
 constexpr uint32_t C0 = 16, L0_HALF = 32 * 1024, BT_SLOT = 512;
 /// TPipe has M_MTE1 0 to 2 for itself.
-constexpr int32_t L0_FREE = 3, BT_FREE = 5;
-constexpr int32_t BIAS_THERE = 2;
+constexpr int32_t L0_FREE = 3;
 
 __aicore__ inline uint32_t round16(uint32_t value) { return (value + 15) / 16 * 16; }
 __aicore__ inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -105,15 +105,11 @@ public:
         for (int32_t i = 0; i < 2; ++i) {
             SetFlag<HardEvent::MTE1_MTE2>(i);
             SetFlag<HardEvent::M_MTE1>(L0_FREE + i);
-            SetFlag<HardEvent::M_MTE1>(BT_FREE + i);
         }
         if (!t_.unit) SetFlag<HardEvent::FIX_M>(0);
         SetLoadDataPaddingValue(static_cast<T>(0.0f));
-        if (has_bias_) {
-            DataCopy(all_bias_, bias_, round16(t_.out_channels));
-            SetFlag<HardEvent::MTE2_MTE1>(BIAS_THERE);
-            WaitFlag<HardEvent::MTE2_MTE1>(BIAS_THERE);
-        }
+        // The flag of the first chunk tells of it as well.
+        if (has_bias_) DataCopy(all_bias_, bias_, round16(t_.out_channels));
         Tile tile = locate(task);
         fetch(tile, 0, 0);
         uint32_t slot = 0;
@@ -140,7 +136,6 @@ public:
         for (int32_t i = 0; i < 2; ++i) {
             WaitFlag<HardEvent::MTE1_MTE2>(i);
             WaitFlag<HardEvent::M_MTE1>(L0_FREE + i);
-            WaitFlag<HardEvent::M_MTE1>(BT_FREE + i);
         }
         if (!t_.unit) WaitFlag<HardEvent::FIX_M>(0);
     }
@@ -281,8 +276,8 @@ private:
             const bool start = chunk == 0 && k == 0, last = k + step == all;
             WaitFlag<HardEvent::M_MTE1>(L0_FREE + l0_);
             if (start && has_bias_) {
-                WaitFlag<HardEvent::M_MTE1>(BT_FREE + bt_);
-                // The table counts in 64 bytes.
+                // The Mmad that read this slot last, two tasks ago, is done: the half of L0 that it had has been free since. The table
+                // counts in 64 bytes.
                 DataCopy(table_[bt_], all_bias_[tile.channel], DataCopyParams(1, n / 16, 0, 0));
             }
             image.kExtension = step;
@@ -299,7 +294,6 @@ private:
             if (start && !t_.unit) WaitFlag<HardEvent::FIX_M>(0);
             if (start && has_bias_) {
                 Mmad(sums_, left_[l0_], right_[l0_], table_[bt_], product);
-                SetFlag<HardEvent::M_MTE1>(BT_FREE + bt_);
                 bt_ ^= 1;
             } else {
                 Mmad(sums_, left_[l0_], right_[l0_], product);
