@@ -1,10 +1,13 @@
 //! Compiles the kernels and the twin of the cores with the host's compiler, and lists the kernels in
-//! `$OUT_DIR/kernels.rs`.
+//! `$OUT_DIR/kernels.rs`. Where there is a toolkit of CANN, compiles the kernels for a device, too.
 //!
 //! A kernel is a `.cpp` file in a folder beside `src`; `TWIN_KERNEL(name)` in it makes `name` known. So are those in
 //! `twin/validation`, with which the timing model is held against measurements. Those in
 //! `tests/broken` are listed as well, in `broken.rs`, for that test alone. Structs that kernels and Rust share are
 //! `#[cxx::bridge]` modules in `src`, found by that attribute.
+
+#[path = "build/device.rs"]
+mod device;
 
 use std::env;
 use std::fmt::Write;
@@ -32,7 +35,7 @@ fn main() {
     let mut kernels = vec![];
     for folder in folders(&root) {
         let name = folder.file_name().and_then(|name| name.to_str());
-        if !matches!(name, Some("src" | "tests" | "twin" | "target")) {
+        if !matches!(name, Some("build" | "src" | "tests" | "twin" | "target")) {
             sources(&folder, &mut kernels);
         }
     }
@@ -59,6 +62,12 @@ fn main() {
         build.objects(objects(&build, &files, &root, &out));
     }
     build.compile("ascendit_kernels_host");
+    if let Some(binary) = device::compile(&root, &out, &out.join("cxxbridge/include")) {
+        println!(
+            "cargo::rustc-env=ASCENDIT_DEVICE_BINARY={}",
+            binary.display()
+        );
+    }
     fs::write(out.join("kernels.rs"), table(&kernels)).expect("a file of the build");
     fs::write(out.join("broken.rs"), table(&broken)).expect("a file of the build");
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use ascendit::backend::cann::lower::Target;
 use ascendit::backend::cann::plan::Plan;
 use ascendit::backend::cann::predict::{predict, workspace_bytes};
 use ascendit::backend::cann::soc::{SOCS, Soc};
@@ -173,7 +174,7 @@ copies in up2: aclnnPermute 6, 317.2 MB
 
 #[test]
 fn a_denoising_step_of_the_real_model_is_planned() {
-    let plan = Plan::new(&open_sora_plan(), true);
+    let plan = Plan::new(&open_sora_plan(), Target::CANN);
     assert_eq!(summary(&plan), STEP);
     is_tight(&plan);
 }
@@ -185,7 +186,7 @@ fn the_decoder_is_planned() {
         first,
         last,
     };
-    let middle = Plan::new(&wf_vae_decoder(chunk(false, false, 2)), true);
+    let middle = Plan::new(&wf_vae_decoder(chunk(false, false, 2)), Target::CANN);
     assert_eq!(summary(&middle), DECODER);
     // The chunks of a video of any length: the first, those in the middle, the last.
     for part in [
@@ -193,7 +194,7 @@ fn the_decoder_is_planned() {
         chunk(false, false, 2),
         chunk(false, true, 2),
     ] {
-        is_tight(&Plan::new(&wf_vae_decoder(part), true));
+        is_tight(&Plan::new(&wf_vae_decoder(part), Target::CANN));
     }
 }
 
@@ -206,7 +207,7 @@ fn model_and_decoder_fit_a_card_of_64_gb_with_their_weights() {
         last: false,
     });
     let bytes = |graph: &Graph| {
-        let plan = Plan::new(graph, true);
+        let plan = Plan::new(graph, Target::CANN);
         let soc = Soc::find("910B2").expect("a chip");
         cost::weight_bytes(graph) + plan.arena_bytes as u64 + workspace_bytes(&plan, soc)
     };
@@ -220,7 +221,7 @@ fn model_and_decoder_fit_a_card_of_64_gb_with_their_weights() {
 
 #[test]
 fn predictions_are_ranges_above_the_roofline() {
-    let plan = Plan::new(&open_sora_plan(), true);
+    let plan = Plan::new(&open_sora_plan(), Target::CANN);
     for soc in &SOCS {
         let seconds = predict(&plan, soc);
         println!(
@@ -235,7 +236,11 @@ fn predictions_are_ranges_above_the_roofline() {
 
 #[test]
 fn without_the_operator_for_inference_attention_takes_others() {
-    let plan = Plan::new(&open_sora_plan(), false);
+    let without = Target {
+        prompt_attention: false,
+        ..Target::CANN
+    };
+    let plan = Plan::new(&open_sora_plan(), without);
     let count = |name: &str| {
         let launches = plan.launches.iter();
         launches.filter(|l| l.call.op.name() == name).count()

@@ -163,7 +163,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[test]
 fn the_next_generation_in_the_same_process_works() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =
@@ -211,7 +211,7 @@ fn the_next_generation_in_the_same_process_works() {
 #[test]
 fn what_cann_does_unasked_is_known() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =
@@ -267,7 +267,7 @@ impl Observer for StopIn {
 #[test]
 fn a_generation_stops_in_every_stage_and_leaves_the_device_clean() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =

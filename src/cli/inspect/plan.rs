@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ascendit_kernels::Chip;
 use serde::Serialize;
 
 use super::super::output::table;
 use crate::backend::DeviceKind;
+use crate::backend::cann::lower::Target;
 use crate::backend::cann::plan::Plan;
 use crate::backend::cann::predict::{predict, workspace_bytes};
 use crate::backend::cann::soc::Soc;
@@ -33,7 +35,7 @@ struct ProgramPlan {
     stage: Stage,
     runs: usize,
     launches: usize,
-    operators: BTreeMap<&'static str, OperatorPlan>,
+    operators: BTreeMap<String, OperatorPlan>,
     copies: usize,
     copied_bytes: u64,
     /// Copies that CANN makes first of operands that are not in one piece.
@@ -66,15 +68,20 @@ struct Seconds {
 impl Plans {
     pub(super) fn new(
         soc: &Soc,
+        kernels: bool,
         dtype: DType,
         settings: &Settings,
         checkpoint: &Checkpoint,
     ) -> Self {
+        let target = Target {
+            kernels: Chip::find(soc.name).filter(|_| kernels).copied(),
+            ..Target::CANN
+        };
         let graphs = stage_graphs(settings, checkpoint, dtype);
         let programs: Vec<ProgramPlan> = graphs
             .iter()
             .map(|part| {
-                let plan = Plan::new(&part.graph, true);
+                let plan = Plan::new(&part.graph, target);
                 let weights = cost::weight_bytes(&part.graph);
                 ProgramPlan::new(part.stage, part.runs, &plan, weights, soc)
             })
@@ -138,7 +145,7 @@ impl Plans {
             ]];
             rows.extend(program.operators.iter().map(|(name, operator)| {
                 let count = operator.launches.to_string();
-                vec![(*name).to_owned(), count, size_text(operator.moved_bytes)]
+                vec![name.clone(), count, size_text(operator.moved_bytes)]
             }));
             blocks.push(table(&rows));
         }
@@ -157,9 +164,11 @@ impl Plans {
 
 impl ProgramPlan {
     fn new(stage: Stage, runs: usize, plan: &Plan, weight_bytes: u64, soc: &Soc) -> Self {
-        let mut operators: BTreeMap<&'static str, OperatorPlan> = BTreeMap::new();
+        let mut operators: BTreeMap<String, OperatorPlan> = BTreeMap::new();
         for launch in &plan.launches {
-            let operator = operators.entry(launch.call.op.name()).or_default();
+            let operator = operators
+                .entry(launch.call.op.name().to_owned())
+                .or_default();
             operator.launches += 1;
             operator.moved_bytes += launch.call.bytes();
         }

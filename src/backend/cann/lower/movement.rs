@@ -2,7 +2,7 @@
 
 use super::super::call::Aclnn;
 use super::super::view::View;
-use super::Lowering;
+use super::{Lowering, inverse};
 use crate::graph::ResizeMode;
 
 impl Lowering<'_> {
@@ -19,7 +19,23 @@ impl Lowering<'_> {
 
     /// One joining launch; or, where a large part would have to be brought into one piece for it, a
     /// copy of each part to its place.
+    /// With kernels of our own, in the order in which the largest part lies: what they write goes on so.
     pub(super) fn concat(&mut self, parts: &[View], axis: usize, shape: &[usize]) -> View {
+        let largest = parts.iter().max_by_key(|part| part.size_bytes());
+        let order = largest
+            .filter(|part| self.target.kernels.is_some() && part.unexpanded().shape == part.shape)
+            .map(View::order);
+        let Some(order) = order else {
+            return self.concat_in_order(parts, axis, shape);
+        };
+        let parts: Vec<View> = parts.iter().map(|part| part.permute(&order)).collect();
+        let shape: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+        let back = inverse(&order);
+        let out = self.concat_in_order(&parts, back[axis], &shape);
+        out.permute(&back)
+    }
+
+    fn concat_in_order(&mut self, parts: &[View], axis: usize, shape: &[usize]) -> View {
         let dtype = parts[0].dtype;
         let largest = parts.iter().max_by_key(|part| part.size_bytes());
         if largest.is_some_and(|part| !part.is_contiguous()) {
@@ -63,7 +79,16 @@ impl Lowering<'_> {
     }
 
     /// Operators for enlargement take three spatial axes; fewer get axes of size 1 in front.
-    pub(super) fn resize(&mut self, x: &View, mode: ResizeMode, shape: &[usize]) -> View {
+    pub(super) fn resize(
+        &mut self,
+        x: &View,
+        mode: ResizeMode,
+        factors: &[usize],
+        shape: &[usize],
+    ) -> View {
+        if let Some(out) = self.resize_kernel(x, mode, factors, shape) {
+            return out;
+        }
         let op = match mode {
             ResizeMode::Nearest => Aclnn::UpsampleNearest3d,
             ResizeMode::Linear => Aclnn::UpsampleTrilinear3d,
