@@ -23,6 +23,9 @@ pub mod upsample;
 pub mod validation;
 pub mod vector;
 
+/// The kernels for a device, where the build found a toolkit of CANN.
+pub const DEVICE_BINARY: Option<&str> = option_env!("ASCENDIT_DEVICE_BINARY");
+
 pub use chip::Chip;
 pub use model_error::{MODEL_ERRORS, ModelError};
 pub use plan::{BENCHES, Bench, Operand, Plan};
