@@ -141,14 +141,16 @@ __aicore__ inline void sums(Tile tile, const LocalTensor<float> &out, LocalTenso
         tile.columns = half;
         mine = true;
     }
-    // A block of eight per row, of which those that have no values are zero.
-    if (tile.columns < LANES || rows > tile.rows) {
-        AscendC::Duplicate(blocks, 0.0f, static_cast<int32_t>(rows * BLOCK));
+    // A block of eight per row, of which as many hold something as the row has blocks; zero for rows that are not there.
+    if (rows > tile.rows) {
+        AscendC::Duplicate(blocks[tile.rows * BLOCK], 0.0f, static_cast<int32_t>((rows - tile.rows) * BLOCK));
         barrier();
     }
     AscendC::BlockReduceSum(blocks, x, tile.rows, tile.columns, 1, 1, tile.pitch / BLOCK);
     barrier();
-    AscendC::BlockReduceSum(out, blocks, rows / BLOCK, LANES, 1, 1, 8);
+    const uint64_t held = (1u << (tile.columns + BLOCK - 1) / BLOCK) - 1;
+    const uint64_t mask[2] = {held * 0x0101010101010101, 0};
+    AscendC::BlockReduceSum(out, blocks, rows / BLOCK, mask, 1, 1, 8);
     barrier();
 }
 

@@ -198,7 +198,7 @@ private:
         }
         if (tiling_.neighbours) {
             // Offsets of i ^ 1 = i + 1 - 2 (i mod 2), and i mod 2 = i - (i >> 1 << 1).
-            const LocalTensor<int32_t> index = a_.template ReinterpretCast<int32_t>(), odd = b_.template ReinterpretCast<int32_t>();
+            const LocalTensor<int32_t> index = b_.template ReinterpretCast<int32_t>(), odd = a_.template ReinterpretCast<int32_t>();
             AscendC::CreateVecIndex(index, static_cast<int32_t>(0), tiling_.head);
             rows::barrier();
             AscendC::ShiftRight(odd, index, static_cast<int32_t>(1), head);

@@ -123,7 +123,7 @@ private:
                 copy_row(row);
             } else {
                 if (row > from) between(row - 1);
-                if (row == last) between(row);
+                if (row == last && to > last) between(row);
             }
         }
     }

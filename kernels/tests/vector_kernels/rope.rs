@@ -1,10 +1,8 @@
 //! `rope` against the formula in f64.
 
-mod vector;
-
+use super::{Argument, Random, TYPES, Type, check, chip, run};
 use ascendit_kernels::rope::{Pairs, Rope, Strides, plan};
 use ascendit_kernels::vector::PerChannel;
-use vector::{Argument, Random, TYPES, Type, check, chip, run};
 
 const EPS: f32 = 1e-6;
 
@@ -95,7 +93,7 @@ fn case(rope: &Rope, dtype: Type) {
         weights,
         Argument::Out(out),
     ];
-    let got = run(&plan, dtype, &arguments);
+    let got = run(chip(), &plan, dtype, &arguments);
     let (mut inside, mut formula) = (vec![], vec![]);
     for (got, want) in got.iter().zip(&want) {
         assert!(

@@ -1,9 +1,7 @@
 //! `haar` against the sums in f64.
 
-mod vector;
-
+use super::{Argument, Random, TYPES, Type, check, chip, run};
 use ascendit_kernels::haar::{Blocks, Haar, plan};
-use vector::{Argument, Random, TYPES, Type, check, chip, run};
 
 /// Index of the pixel `[batch, frame, row, column]` of blocks whose tap `[dt, dh, dw]` is given; none where there is no frame.
 fn pixel(haar: &Haar, block: [u64; 4], tap: [u64; 3]) -> Option<u64> {
@@ -73,6 +71,7 @@ fn case(haar: &Haar, dtype: Type) {
     }
     let plan = plan(haar, dtype.name(), chip()).unwrap();
     let got = run(
+        chip(),
         &plan,
         dtype,
         &[Argument::Narrow(&x), Argument::Out(outputs)],
@@ -172,6 +171,7 @@ fn the_inverse_undoes_the_transform() {
     let coefficients = 3 * 8 * 24 * 8 * 3;
     let forward = plan(&haar, "f16", chip()).unwrap();
     let made = run(
+        chip(),
         &forward,
         Type::F16,
         &[Argument::Narrow(&pixels), Argument::Out(coefficients)],
@@ -186,6 +186,7 @@ fn the_inverse_undoes_the_transform() {
     )
     .unwrap();
     let got = run(
+        chip(),
         &back,
         Type::F16,
         &[Argument::Narrow(&made), Argument::Out(pixels.len() as u64)],

@@ -1,11 +1,9 @@
 //! `norm_silu` against the formulas in f64.
 
-mod vector;
-
+use super::{Argument, Random, TYPES, Type, check, chip, run};
 use ascendit_kernels::Chip;
 use ascendit_kernels::norm_silu::{Norm, plan};
 use ascendit_kernels::vector::PerChannel;
-use vector::{Argument, Random, TYPES, Type, check, chip, run_on};
 
 const EPS: f64 = 1e-6;
 
@@ -91,7 +89,7 @@ impl Case {
             Argument::Out(n),
             Argument::Workspace,
         ];
-        let got = run_on(self.chip, &plan, dtype, &arguments);
+        let got = run(self.chip, &plan, dtype, &arguments);
         let name = format!("{:?} {:?} {:?}", self.shape, self.norm, self.affine);
         check(&name, dtype, &got, &want, self.noise);
     }

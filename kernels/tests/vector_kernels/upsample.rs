@@ -1,9 +1,7 @@
 //! `upsample` against the formulas in f64.
 
-mod vector;
-
+use super::{Argument, Random, TYPES, Type, check, chip, run};
 use ascendit_kernels::upsample::{Chunk, Enlarge, plan};
-use vector::{Argument, Random, TYPES, Type, check, chip, run};
 
 const WHOLE: (bool, bool) = (true, true);
 
@@ -133,7 +131,7 @@ fn case(case: &Case, dtype: Type) {
         before,
         Argument::Out(want.len() as u64),
     ];
-    let got = run(&plan, dtype, &arguments);
+    let got = run(chip(), &plan, dtype, &arguments);
     let name = format!(
         "{batch} x {frames} x {:?} {time:?} {space:?} {:?}",
         case.size, case.place
