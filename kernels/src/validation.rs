@@ -118,15 +118,18 @@ fn width(dtype: &str) -> Option<u64> {
 /// Bytes per cycle of a cube core's port, and FLOPs per cycle of a core: what tiles are chosen by.
 const PORT: f64 = 85.0;
 
-/// The tiling whose slowest core takes least by a rough count: 128 x 256 where there are many tiles, smaller ones to
-/// give every core the same.
+/// The tiling whose slowest core takes least by a rough count: 128 x 256, lying or standing, where that makes at least
+/// four tiles for each core, else of any sides that give the cores the same.
 fn matmul_tiling(m: u32, n: u32, k: u32, bytes: u32, cores: u32) -> MatmulTiling {
     let mut best: Option<(f64, u32, u32)> = None;
     let sides = || (1..=16u32).map(|i| 16 * i);
+    let many = |m_side: u32, n_side: u32| m.div_ceil(m_side) * n.div_ceil(n_side) >= 4 * cores;
+    let standard = many(128, 256) || many(256, 128);
     for base_m in sides().filter(|side| *side < m + 16) {
         for base_n in sides().filter(|side| *side < n + 16) {
             // A tile is 128 KiB of L0C, and rows of L0A and L0B hold at least one fractal in a half.
-            if base_m * base_n > 128 * 256 {
+            let usual = (base_m, base_n) == (128, 256) || (base_m, base_n) == (256, 128);
+            if base_m * base_n > 128 * 256 || (standard && !usual) {
                 continue;
             }
             let tiles = m.div_ceil(base_m) * n.div_ceil(base_n);

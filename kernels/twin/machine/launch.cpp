@@ -102,8 +102,9 @@ void Launch::run_one(void *argument)
 void Launch::run_all(const std::function<void()> &program)
 {
     for (const auto &core : cores_) {
+        core->now = (has_cubes() ? core->block : core->index) * chip.cycles(cost::BLOCK_START);
         tasks_.push_back(std::make_unique<Task>(*core, program));
-        agenda_.push(0, core->index);
+        agenda_.push(core->now, core->index);
     }
     const auto go_on = [this](Task &task) {
         current_ = &task;

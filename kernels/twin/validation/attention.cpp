@@ -366,7 +366,7 @@ private:
     {
         const uint32_t whole = (keys + LANES - 1) / LANES * LANES;
         if (keys % LANES) {
-            const uint64_t mask[2] = {~0ull << keys % LANES, 0};
+            uint64_t mask[2] = {~0ull << keys % LANES, 0};
             Duplicate(s[whole - LANES], -1e30f, mask, 1, 1, 8);
         }
         if (whole < STACK) Duplicate(s[whole], -1e30f, STACK - whole);

@@ -40,8 +40,8 @@ extern "C" __global__ __aicore__ void stock_transpose(GM_ADDR x, GM_ADDR out, Tr
         for (uint32_t strip = 0; strip < BLOCKS; ++strip) {
             uint64_t from[16], to[16];
             for (uint32_t i = 0; i < 16; ++i) {
-                from[i] = a[i * SIDE + strip * 16].GetPhyAddr();
-                to[i] = z[(strip * 16 + i) * SIDE].GetPhyAddr();
+                from[i] = (uint64_t)a[i * SIDE + strip * 16].GetPhyAddr();
+                to[i] = (uint64_t)z[(strip * 16 + i) * SIDE].GetPhyAddr();
             }
             TransDataTo5HDParams turn;
             turn.repeatTimes = BLOCKS;
