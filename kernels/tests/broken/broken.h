@@ -9,6 +9,9 @@
 
 using namespace AscendC;
 
+// All kernels take the same arguments.
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 constexpr uint32_t GM_BYTES = 64 * 1024;
 
 template <typename T> inline GlobalTensor<T> global(GM_ADDR address)

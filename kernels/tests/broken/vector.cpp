@@ -15,7 +15,7 @@ extern "C" __global__ __aicore__ void too_many_repeats(GM_ADDR x, GM_ADDR y, GM_
 TWIN_KERNEL(too_many_repeats)
 
 /// Mask and number of repeats in each other's place.
-/// FAULT: Adds at {use} on AIV 0 of core 0: the destination overlaps the source: byte 0x1000 of UB is written by repeat 0 and read by
+/// FAULT: Adds at {use} on AIV 0 of core 0: the destination overlaps the source: byte 4096 of UB is written by repeat 0 and read by
 ///     repeat 16; operands may be the same within a repeat, but not shifted, and no repeat may read what an earlier one writes
 extern "C" __global__ __aicore__ void mask_and_repeats_swapped(GM_ADDR x, GM_ADDR y, GM_ADDR z, uint32_t right)
 {
@@ -54,7 +54,7 @@ extern "C" __global__ __aicore__ void mask_of_another_type(GM_ADDR x, GM_ADDR y,
 }
 TWIN_KERNEL(mask_of_another_type)
 
-/// FAULT: Adds at {use} on AIV 0 of core 0: the source begins at byte 0x4 of UB, and must be a multiple of 32
+/// FAULT: Adds at {use} on AIV 0 of core 0: the source begins at byte 4 of UB, and must be a multiple of 32
 extern "C" __global__ __aicore__ void operand_at_an_odd_address(GM_ADDR x, GM_ADDR y, GM_ADDR z, uint32_t right)
 {
     KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
@@ -66,8 +66,8 @@ extern "C" __global__ __aicore__ void operand_at_an_odd_address(GM_ADDR x, GM_AD
 TWIN_KERNEL(operand_at_an_odd_address)
 
 /// A shift by one block within one buffer.
-/// FAULT: Adds at {use} on AIV 0 of core 0: the destination overlaps the source: byte 0x20 of UB is written by repeat 0 and read by
-///     repeat 0; operands may be the same within a repeat, but not shifted, and no repeat may read what an earlier one writes
+/// FAULT: Adds at {use} on AIV 0 of core 0: the destination overlaps the source: byte 32 of UB is written by repeat 0 and read by repeat
+///     0; operands may be the same within a repeat, but not shifted, and no repeat may read what an earlier one writes
 extern "C" __global__ __aicore__ void operands_overlap(GM_ADDR x, GM_ADDR y, GM_ADDR z, uint32_t right)
 {
     KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
