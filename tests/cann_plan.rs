@@ -1,7 +1,7 @@
 //! Plans for the Ascend 910B of models at their real sizes: what is launched, moved and kept. No
 //! device is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use ascendit::backend::cann::lower::Target;
@@ -223,7 +223,7 @@ fn model_and_decoder_fit_a_card_of_64_gb_with_their_weights() {
 fn predictions_are_ranges_above_the_roofline() {
     let plan = Plan::new(&open_sora_plan(), Target::CANN);
     for soc in &SOCS {
-        let seconds = predict(&plan, soc);
+        let seconds = predict(&plan, &HashMap::new(), soc);
         println!(
             "{}: {:.3} to {:.3} s",
             soc.name, seconds.roofline_s, seconds.calibrated_s

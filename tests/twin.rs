@@ -134,6 +134,8 @@ fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
             "out.mp4",
             "--device",
             "twin",
+            "--kernels",
+            "off",
             "--model",
             &demo,
         ];

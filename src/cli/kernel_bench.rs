@@ -1,17 +1,16 @@
 //! `ascendit kernel-bench`: what a kernel would take on a chip, by the twin's timing model. No data and no device.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
-use ascendit_kernels::twin::{Core, Launch, Memory, Modes, Outcome, kernel};
-use ascendit_kernels::{BENCHES, Bench, Chip, ModelError, Operand, Plan};
+use ascendit_kernels::twin::{Core, Outcome};
+use ascendit_kernels::{BENCHES, Bench, Chip, ModelError, Plan};
 use clap::Args;
 use serde::Serialize;
 
 use super::Global;
 use super::output::{count_text, print, print_json, table};
 use crate::backend::cann::soc::Soc;
+use crate::backend::cann::timing::time;
 use crate::cancel::Cancel;
 use crate::disk::size_text;
 use crate::media::{check_file, write_atomic};
@@ -102,62 +101,6 @@ fn dtype(bench: &Bench, wish: Option<&str>) -> Result<&'static str> {
             bench.dtypes.join(", ")
         ))
     })
-}
-
-/// Between looks at whether to stop.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Runs the launch on a thread of its own, so that it can be given up.
-fn time(
-    plan: &Plan,
-    operands: Vec<Operand>,
-    chip: &Chip,
-    trace: bool,
-    cancel: &Cancel,
-) -> Result<Outcome> {
-    let function = kernel(&plan.kernel).ok_or_else(|| Error::Unavailable {
-        device: "twin".into(),
-        what: format!(
-            "this program has no kernel {}; kernels are timed on Linux on x86-64 and aarch64",
-            plan.kernel
-        ),
-    })?;
-    let mut memory = Memory::default();
-    let mut launch = Launch::new(
-        chip.name,
-        plan.blocks,
-        Modes {
-            trace,
-            ..Modes::TIMED
-        },
-    );
-    for operand in operands {
-        match operand {
-            Operand::Absent(bytes) => launch.buffer(memory.absent(bytes), 0),
-            Operand::Present(bytes) => launch.buffer(memory.present(&bytes), 0),
-            Operand::Null => launch.null(),
-        };
-    }
-    launch.tiling(&plan.tiling);
-    let (done, result) = channel();
-    let work = move || done.send(launch.run(function, &mut memory));
-    std::thread::Builder::new()
-        .name("kernel".into())
-        .spawn(work)
-        .map_err(Error::io("start a thread for", &plan.kernel))?;
-    loop {
-        cancel.check()?;
-        match result.recv_timeout(PAUSE) {
-            Ok(outcome) => {
-                return outcome.map_err(|what| Error::Device {
-                    device: format!("twin of {}", chip.name),
-                    what,
-                });
-            }
-            Err(RecvTimeoutError::Timeout) => (),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the thread sends before it ends"),
-        }
-    }
 }
 
 /// A pipe of the cores of one kind.

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod predict;
 mod program;
 pub mod soc;
+pub mod timing;
 pub mod view;
 mod weights;
 

@@ -6,7 +6,9 @@
 //! (its time per query and key hardly depends on the channels), elementwise operators 0.69 of the
 //! memory's rate. Convolutions have no published measurement: 0.75 of the peak and two passes for the
 //! change of format that CANN does inside are an estimate. Kernels of our own are taken to reach the same
-//! shares as CANN's operators, without a change of format.
+//! shares as CANN's operators, without a change of format, unless the timing model was asked.
+
+use std::collections::HashMap;
 
 use super::call::{Aclnn, Call};
 use super::plan::Plan;
@@ -39,13 +41,16 @@ pub struct Prediction {
     pub calibrated_s: f64,
 }
 
-/// Seconds of one run of a plan.
-pub fn predict(plan: &Plan, soc: &Soc) -> Prediction {
+/// Seconds of one run of a plan. `timed` has what the timing model says of launches of our own kernels, by
+/// their places ([`super::timing::seconds`]); it may be empty.
+pub fn predict(plan: &Plan, timed: &HashMap<usize, f64>, soc: &Soc) -> Prediction {
     let mut sum = Prediction::default();
-    for launch in &plan.launches {
+    for (index, launch) in plan.launches.iter().enumerate() {
         let one = of_call(&launch.call, soc);
         sum.roofline_s += one.roofline_s;
-        sum.calibrated_s += one.calibrated_s;
+        sum.calibrated_s += timed
+            .get(&index)
+            .map_or(one.calibrated_s, |s| s.max(LAUNCH));
     }
     sum
 }

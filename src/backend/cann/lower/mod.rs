@@ -327,19 +327,7 @@ impl Lowering<'_> {
         if let Some(known) = self.gathered.get(view) {
             return known.clone();
         }
-        let out = self.temp(view.dtype, &view.shape);
-        match view.dense_order() {
-            // `order` turns the view into the buffer's order, so its inverse is the permutation.
-            Some(order) => {
-                let stored = view.permute(&order);
-                self.launch(
-                    Aclnn::Permute(inverse(&order)),
-                    vec![stored],
-                    vec![out.clone()],
-                );
-            }
-            None => self.launch(Aclnn::Copy, vec![view.clone()], vec![out.clone()]),
-        }
+        let out = self.copied(view);
         self.gathered.insert(view.clone(), out.clone());
         out
     }
@@ -347,7 +335,12 @@ impl Lowering<'_> {
     /// A copy in a buffer of its own.
     fn copied(&mut self, view: &View) -> View {
         let out = self.temp(view.dtype, &view.shape);
-        self.launch(Aclnn::Copy, vec![view.clone()], vec![out.clone()]);
+        let (op, from) = match view.dense_order().filter(|_| !view.is_contiguous()) {
+            // `order` turns the view into the buffer's order, so its inverse is the permutation.
+            Some(order) => (Aclnn::Permute(inverse(&order)), view.permute(&order)),
+            None => (Aclnn::Copy, view.clone()),
+        };
+        self.launch(op, vec![from], vec![out.clone()]);
         out
     }
 
