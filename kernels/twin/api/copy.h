@@ -29,7 +29,7 @@ inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
             if (from && issue.computes()) std::memcpy(issue.core.memory(space) + dst.start() + i * to_pitch, from, bytes);
         }
     issue.core.launch.reach(issue.start());
-    issue.take(issue.core.launch.traffic.move(space == twin::Space::L1, twin::Pipe::MTE2, issue.start(),
+    issue.take(issue.core.launch.traffic.move(space == twin::Space::L1, issue.start(),
                                               {src.start(), bytes, params.blockCount, from_pitch}, false, !src.bypasses_l2()));
 }
 

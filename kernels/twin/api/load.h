@@ -57,7 +57,7 @@ inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
     }
     Cost cost;
     for (uint32_t matrix = 0; matrix < matrices; ++matrix) {
-        const Cost one = issue.core.launch.traffic.move(true, Pipe::MTE2, issue.start() + cost.occupancy,
+        const Cost one = issue.core.launch.traffic.move(true, issue.start() + cost.occupancy,
                                                         {src.start() + matrix * from_matrix, row_bytes, rows, pitch}, false, !src.bypasses_l2());
         cost.occupancy += one.occupancy;
         cost.latency = one.latency;
@@ -165,7 +165,7 @@ inline void LoadData(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
         issue.core.launch.at(issue, first, (repeats - 1) * stride + FRACTAL);
     const bool whole = stride == FRACTAL;
     issue.take(issue.core.launch.traffic.move(
-        true, Pipe::MTE2, issue.start(),
+        true, issue.start(),
         {first, whole ? repeats * static_cast<uint64_t>(FRACTAL) : FRACTAL, whole ? 1 : repeats, stride}, false,
         !src.bypasses_l2()));
 }

@@ -88,7 +88,7 @@ template <typename T> inline void store_blocks(Issue &issue, uint64_t address, u
         issue.write_gm(address, blocks.bytes, atomic);
         issue.write_gm(address + (blocks.count - 1) * blocks.global_pitch, blocks.bytes, atomic);
     }
-    issue.take(issue.core.launch.traffic.move(false, Pipe::MTE3, issue.start(), {address, blocks.bytes, blocks.count, blocks.global_pitch}, true, keep));
+    issue.take(issue.core.launch.traffic.move(false, issue.start(), {address, blocks.bytes, blocks.count, blocks.global_pitch}, true, keep));
 }
 
 /// How a block is padded in UB.
@@ -131,7 +131,7 @@ inline void load_blocks(Issue &issue, uint32_t local, uint64_t address, const Bl
         issue.read_gm(address, blocks.bytes);
         issue.read_gm(address + (blocks.count - 1) * blocks.global_pitch, blocks.bytes);
     }
-    issue.take(issue.core.launch.traffic.move(false, Pipe::MTE2, issue.start(), {address, blocks.bytes, blocks.count, blocks.global_pitch}, false, keep));
+    issue.take(issue.core.launch.traffic.move(false, issue.start(), {address, blocks.bytes, blocks.count, blocks.global_pitch}, false, keep));
 }
 
 template <typename T> inline void only_ub(const Issue &issue, const AscendC::LocalTensor<T> &tensor, const char *name)

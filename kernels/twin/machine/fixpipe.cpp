@@ -174,7 +174,7 @@ void fixpipe(Issue &issue, const FixpipeCall &call)
             const uint64_t target = call.target + matrix * call.target_matrix;
             const Burst burst = call.rows ? Burst{target, call.n * static_cast<uint64_t>(size), call.m, call.target_stride}
                                           : Burst{target, block_bytes, blocks, call.target_stride};
-            const Cost one = core.launch.traffic.move(true, Pipe::FIX, begin + cost.occupancy, burst, true, call.keep);
+            const Cost one = core.launch.traffic.move(true, begin + cost.occupancy, burst, true, call.keep);
             cost.occupancy += one.occupancy;
             cost.latency = one.latency;
         }

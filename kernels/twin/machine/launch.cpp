@@ -25,7 +25,7 @@ struct Launch::Task {
 
 Launch::Launch(std::string kernel, const Chip &chip, uint32_t blocks, Modes modes, std::vector<Range> ranges,
                std::vector<uint64_t> pointers, Trace *trace)
-    : kernel(std::move(kernel)), chip(chip), blocks(blocks), modes(modes), trace(trace), traffic(chip, 0, 0),
+    : kernel(std::move(kernel)), chip(chip), blocks(blocks), modes(modes), trace(trace), traffic(chip),
       ranges_(std::move(ranges)), pointers_(std::move(pointers)), cross_latency_(chip.cycles(cost::CROSS_CORE))
 {
 }
@@ -67,7 +67,6 @@ void Launch::make_cores()
         throw Fault(text("%s: the launch has %u blocks, and a %s has %u %s cores; give each core more work instead", kernel.c_str(),
                          blocks, chip.name, have, has_cubes() ? "cube" : "vector"));
     threads_ = blocks * (has_cubes() + vectors) * PIPES;
-    traffic = Traffic(chip, has_cubes() ? blocks : 0, vectors * blocks);
     const auto add = [&](Kind kind, uint32_t block, uint32_t sub) {
         const uint32_t index = cores_.size();
         if (block == groups_.size()) groups_.push_back({index, 0});

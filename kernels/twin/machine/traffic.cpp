@@ -7,22 +7,24 @@ namespace twin {
 namespace {
 /// Bytes per cycle between a core and the L2 (INI for cube cores; MSP for vector cores: 137 and 93 GiB/s at 1850 MHz).
 constexpr double CUBE_READ = 110, CUBE_WRITE = 86, VECTOR_READ = 79, VECTOR_WRITE = 54;
-/// Cycles that each row of a burst takes besides its bytes. With CUBE_READ: fitted to products of matrices, whose rows of 512
-/// bytes it moves at 87 bytes per cycle; those of 256 and 128 bytes, at 71 and 53, are near the published rates of ND2NZ. With
-/// CUBE_WRITE: the published rates of Fixpipe for rows of 512 and 1024 bytes.
+/// Cycles that each row of a burst takes besides its bytes. Reads: fitted to products of matrices, whose rows of 512 bytes a
+/// cube core moves at 91 bytes per cycle; rows of 256 and 128 bytes, at 77 and 59, have the ratios that catlass gives for ND2NZ.
+/// Writes: with CUBE_WRITE, the published rates of Fixpipe for rows of 512 and 1024 bytes.
 constexpr double READ_ROW = 1.0, WRITE_ROW = 1.5;
-/// What of its nominal rate HBM gives: measured streams of reads and writes reach 1.1 to 1.4 of 1.6 TB/s.
+/// What of its nominal rate HBM gives: measured streams of reads and writes reach 1.1 to 1.4 of 1.6 TB/s, most of them 1.3.
 constexpr double HBM_SHARE = 0.8125;
 /// Cycles to start a burst.
 constexpr double START = 25;
 /// Cycles from the last byte's turn until it is there (DEV: 241 for a read of L2, 96 for a write).
 constexpr double READ_L2 = 241, READ_HBM = 500, WRITE = 96;
+/// What one core gets from HBM, in bytes/s (MSP, one core alone: 135 and 101 GiB/s).
+constexpr double CUBE_HBM = 145e9, VECTOR_HBM = 108e9;
 } // namespace
 
-Traffic::Traffic(const Chip &chip, uint32_t, uint32_t)
+Traffic::Traffic(const Chip &chip)
     : l2_read_(chip.per_cycle(chip.l2_read)), l2_write_(chip.per_cycle(chip.l2_write)), hbm_(chip.per_cycle(chip.hbm_bytes * HBM_SHARE)),
       capacity_(chip.l2_bytes / LINE), arrived_(chip.l2_bytes / LINE + 1),
-      hbm_port_cube_(chip.per_cycle(145e9)), hbm_port_vector_(chip.per_cycle(108e9))
+      hbm_port_cube_(chip.per_cycle(CUBE_HBM)), hbm_port_vector_(chip.per_cycle(VECTOR_HBM))
 {
 }
 
@@ -74,7 +76,7 @@ template <bool WRITES, bool KEEP> Traffic::Lines Traffic::use(const Burst &burst
     return lines;
 }
 
-Cost Traffic::move(bool cube, Pipe, double start, const Burst &burst, bool writes, bool keep)
+Cost Traffic::move(bool cube, double start, const Burst &burst, bool writes, bool keep)
 {
     const uint64_t bytes = burst.bytes * burst.rows;
     if (bytes == 0) return {START, 0};

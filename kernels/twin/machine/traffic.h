@@ -24,10 +24,10 @@ public:
         uint64_t hbm_read = 0, hbm_written = 0;   ///< of them, what went past the L2
     };
 
-    Traffic(const Chip &chip, uint32_t cube_cores, uint32_t vector_cores);
+    explicit Traffic(const Chip &chip);
 
-    /// A burst by `pipe` of a core of a kind, started at `start` (cycles): what it costs that pipe. `keep`: lines stay in the L2.
-    Cost move(bool cube, Pipe pipe, double start, const Burst &burst, bool writes, bool keep = true);
+    /// A burst of a cube core or a vector core, started at `start` (cycles): what it costs its pipe. `keep`: lines stay in the L2.
+    Cost move(bool cube, double start, const Burst &burst, bool writes, bool keep = true);
 
     const Totals &totals() const { return totals_; }
 
