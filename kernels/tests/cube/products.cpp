@@ -83,6 +83,24 @@ template <class T, class D> void mmad(uint32_t m, uint32_t n, uint32_t k, bool h
     });
 }
 
+/// Halfway between 1 + 2^-11 and 1 + 2^-10, in HF32.
+void ties()
+{
+    for (const bool toward_zero : {false, true})
+        good("ties of HF32", Device(), [&] {
+            SetHF32Mode(true);
+            SetHF32TransMode(toward_zero);
+            place<float>(twin::Space::L0A, 0, 16, 8, true, [](uint32_t, uint32_t x) { return x ? 0.0f : 1 + 0x3p-12f; });
+            place<float>(twin::Space::L0B, 0, 16, 8, false, [](uint32_t, uint32_t x) { return x ? 0.0f : 1.0f; });
+            after<HardEvent::MTE1_M>();
+            Mmad(l0c<float>(), l0a<float>(), l0b<float>(), MmadParams(16, 16, 8, 0, false, true));
+            float have;
+            std::memcpy(&have, twin::core().memory(twin::Space::L0C), 4);
+            const float want = toward_zero ? 1 + 0x1p-11f : 1 + 0x1p-10f;
+            if (have != want) wrong(twin::text("ties of HF32: %.9g and not %.9g", have, want));
+        });
+}
+
 /// What fixpipe makes of L0C, by the formulas of its two forms.
 template <class D, CO2Layout LAYOUT> void fixpipe(bool atomic, bool relu, bool split, bool to_l1)
 {
@@ -154,6 +172,7 @@ int main()
         mmad<float, float>(m, n, k, true);
         mmad<int8_t, int32_t>(m, n, k, false);
     }
+    ties();
     constexpr auto ROWS = CO2Layout::ROW_MAJOR, NZ = CO2Layout::NZ;
     for (const bool atomic : {false, true})
         for (const bool relu : {false, true}) {

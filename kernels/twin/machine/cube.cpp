@@ -62,16 +62,16 @@ TWIN_WIDE void bf16s(const uint8_t *from, float *to, uint32_t count)
     }
 }
 
-/// HF32: 11 bits of fraction, to nearest, ties to even.
-float hf32(float value)
+/// HF32: 11 bits of fraction, to nearest; ties to even or toward zero.
+float hf32(float value, bool toward_zero)
 {
     const uint32_t bits = to_bits(value);
     if ((bits & 0x7f800000u) == 0x7f800000u) return value;
-    return from_bits((bits + 0x7ffu + (bits >> 12 & 1)) & ~0xfffu);
+    return from_bits((bits + 0x7ffu + (toward_zero ? 0 : bits >> 12 & 1)) & ~0xfffu);
 }
 
 /// `count` values as f32 (Int8: as i32).
-void widen(Element element, const uint8_t *from, float *to, uint32_t count)
+void widen(Element element, bool toward_zero, const uint8_t *from, float *to, uint32_t count)
 {
     switch (element) {
     case Element::Half: return halves(from, to, count);
@@ -79,7 +79,7 @@ void widen(Element element, const uint8_t *from, float *to, uint32_t count)
     case Element::Float: std::memcpy(to, from, count * 4); return;
     case Element::Hf32:
         std::memcpy(to, from, count * 4);
-        for (uint32_t i = 0; i < count; ++i) to[i] = hf32(to[i]);
+        for (uint32_t i = 0; i < count; ++i) to[i] = hf32(to[i], toward_zero);
         return;
     case Element::Int8:
         for (uint32_t i = 0; i < count; ++i) {
@@ -100,14 +100,14 @@ void multiply(const Product &p)
     b.resize(static_cast<size_t>(p.k) * 16);
     values.resize(std::max(static_cast<size_t>(p.m) * p.k, static_cast<size_t>(p.k) * p.n));
 
-    widen(p.element, p.a, values.data(), p.m * p.k);
+    widen(p.element, p.toward_zero, p.a, values.data(), p.m * p.k);
     const uint32_t steps = p.k / c0;
     for (uint32_t i = 0; i < p.m; ++i)
         for (uint32_t s = 0; s < steps; ++s)
             std::memcpy(&a[static_cast<size_t>(i) * p.k + s * c0],
                         &values[(static_cast<size_t>(i / 16) * steps + s) * fractal + i % 16 * c0], c0 * 4);
 
-    widen(p.element, p.b, values.data(), p.k * p.n);
+    widen(p.element, p.toward_zero, p.b, values.data(), p.k * p.n);
     for (uint32_t j = 0; j < p.n / 16; ++j) {
         // Within a fractal k is contiguous; turn it so that n is.
         for (uint32_t s = 0; s < steps; ++s) {

@@ -22,6 +22,7 @@ struct Product {
     uint8_t *c;           ///< L0C: Nz fractals of 16 x 16 values of 32 bits
     const uint8_t *bias;  ///< n values of 32 bits, what C starts from; null: `accumulate` says
     bool accumulate;      ///< C starts from what it holds, else from 0
+    bool toward_zero;     ///< of Hf32: how ties are rounded, else to even
 };
 void multiply(const Product &product);
 
@@ -93,8 +94,6 @@ struct CubeState {
     } images[2];
     uint64_t padding = 0;   ///< bits of the padding value
     uint32_t boundary = 0;  ///< L1 addresses wrap here; 0: they do not
-    uint16_t repeat_stride = 0;
-    uint8_t repeats = 1, repeat_mode = 0;
     bool hf32 = false;
     bool hf32_toward_zero = false;
 

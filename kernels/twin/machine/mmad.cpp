@@ -115,7 +115,7 @@ void mmad(Issue &issue, const MmadCall &call)
     if (issue.computes())
         multiply({call.element, m, n, k, core.memory(Space::L0A) + call.a, core.memory(Space::L0B) + call.b,
                   core.memory(Space::L0C) + call.c, call.start == MmadCall::Bias ? core.memory(Space::BT) + call.bias : nullptr,
-                  call.start == MmadCall::Held});
+                  call.start == MmadCall::Held, state.hf32_toward_zero});
     const double begin = issue.start();
     Cost cost = cost::mmad(call.m, call.n, call.k, call.size, call.element == Element::Hf32);
     // It follows the fixpipe by blocks, and writes the last one after it is through.
