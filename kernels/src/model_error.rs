@@ -17,7 +17,54 @@ pub struct ModelError {
 }
 
 /// What is known.
-pub const MODEL_ERRORS: &[ModelError] = &[];
+pub const MODEL_ERRORS: &[ModelError] = &[
+    ModelError {
+        what: "matrix products above 20 GFLOP",
+        kernels: &["matmul"],
+        rows: 24,
+        median: 0.046,
+        largest: 0.432,
+    },
+    ModelError {
+        what: "elementwise operators above 20 MB",
+        kernels: &[
+            "add",
+            "gated_residual",
+            "haar",
+            "rope",
+            "stock_add",
+            "stock_cast",
+            "stock_copy",
+            "stock_mul",
+            "stock_swiglu",
+            "stock_transpose",
+            "upsample",
+        ],
+        rows: 16,
+        median: 0.092,
+        largest: 1.046,
+    },
+    ModelError {
+        what: "norms above 20 MB",
+        kernels: &[
+            "ada_layer_norm",
+            "norm_silu",
+            "stock_add_rms_norm",
+            "stock_layer_norm",
+            "stock_rms_norm",
+        ],
+        rows: 7,
+        median: 0.168,
+        largest: 0.719,
+    },
+    ModelError {
+        what: "attention above 300 us",
+        kernels: &["attention", "flash_attention"],
+        rows: 10,
+        median: 0.091,
+        largest: 0.366,
+    },
+];
 
 impl ModelError {
     /// What is known for a kernel, by its name without the type.

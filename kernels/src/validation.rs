@@ -115,7 +115,7 @@ fn width(dtype: &str) -> Option<u64> {
     }
 }
 
-/// Bytes per cycle of a cube core's port, and FLOPs per cycle of a core: what tiles are chosen by.
+/// Bytes per cycle that a cube core moves: what tiles are chosen by.
 const PORT: f64 = 85.0;
 
 /// The tiling whose slowest core takes least by a rough count: 128 x 256, lying or standing, where that makes at least
@@ -147,12 +147,16 @@ fn matmul_tiling(m: u32, n: u32, k: u32, bytes: u32, cores: u32) -> MatmulTiling
     let (_, base_m, base_n) = best.unwrap_or((0.0, 16, 16));
     // Halves of L0 are 32 KiB; L1 holds two steps, rows of 512 bytes where there is room.
     let depth = 32 * 1024 / bytes / base_m.max(base_n) / 16 * 16;
-    let base_k = [256, 128, 64, 32, 16].into_iter().find(|side| *side <= depth);
+    let base_k = [256, 128, 64, 32, 16]
+        .into_iter()
+        .find(|side| *side <= depth);
     let base_k = base_k.unwrap_or(16).min(k.next_multiple_of(16));
     let room = 240 * 1024 / bytes / (base_m + base_n) / base_k;
     let step_k = room.min(512 / bytes / base_k).max(1);
     // Cores side by side take a square part of the result.
-    let band = (f64::from(cores * base_n) / f64::from(base_m)).sqrt().round() as u32;
+    let band = (f64::from(cores * base_n) / f64::from(base_m))
+        .sqrt()
+        .round() as u32;
     MatmulTiling {
         m,
         n,
@@ -287,10 +291,7 @@ pub fn binary(
 /// If there is no kernel for the types, or nothing to do.
 pub fn cast(elements: u64, from: &str, to: &str, chip: &Chip) -> Result<Timed, String> {
     let none = || format!("no cast from {from} to {to}");
-    let (a, b) = (
-        width(from).ok_or_else(none)?,
-        width(to).ok_or_else(none)?,
-    );
+    let (a, b) = (width(from).ok_or_else(none)?, width(to).ok_or_else(none)?);
     if elements == 0 {
         return Err("there are no elements".into());
     }
@@ -355,7 +356,13 @@ pub fn swiglu(rows: u64, columns: u64, dtype: &str, chip: &Chip) -> Result<Timed
 ///
 /// # Errors
 /// If a size is 0 or too large.
-pub fn norm(kind: &str, rows: u64, columns: u64, dtype: &str, chip: &Chip) -> Result<Timed, String> {
+pub fn norm(
+    kind: &str,
+    rows: u64,
+    columns: u64,
+    dtype: &str,
+    chip: &Chip,
+) -> Result<Timed, String> {
     let width = width(dtype).ok_or_else(|| format!("no {kind} of {dtype}"))?;
     let most = 9216;
     if columns > most {

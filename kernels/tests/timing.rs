@@ -61,7 +61,14 @@ fn rows(folder: &Path) -> Vec<Row> {
         let header = fields(lines.next().unwrap_or_default());
         let place = |name: &str| header.iter().position(|column| column == name);
         let columns = ["soc", "op", "shapes", "dtype", "measured_us"].map(place);
-        let [Some(soc), Some(op), Some(shapes), Some(dtype), Some(measured)] = columns else {
+        let [
+            Some(soc),
+            Some(op),
+            Some(shapes),
+            Some(dtype),
+            Some(measured),
+        ] = columns
+        else {
             continue;
         };
         for line in lines.filter(|line| !line.is_empty()) {
@@ -198,11 +205,7 @@ fn plan(row: &Row) -> Option<(String, Timed)> {
         }
         _ => return None,
     };
-    let size = if timed.0.bytes > 20_000_000 {
-        ">"
-    } else {
-        "<"
-    };
+    let size = if timed.0.bytes > 20_000_000 { ">" } else { "<" };
     Some((format!("{name} {size} 20 MB"), timed))
 }
 

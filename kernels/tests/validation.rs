@@ -24,7 +24,9 @@ fn numbers(count: u64, seed: u64) -> Vec<f64> {
 }
 
 fn halves(values: &[f64]) -> Vec<u8> {
-    let bits = values.iter().map(|value| f16::from_f64(*value).to_le_bytes());
+    let bits = values
+        .iter()
+        .map(|value| f16::from_f64(*value).to_le_bytes());
     bits.flatten().collect()
 }
 
@@ -53,7 +55,9 @@ fn run((plan, operands): (Plan, Vec<Operand>), inputs: &[Vec<u8>]) -> Vec<Vec<u8
         buffers.push(buffer);
     }
     launch.tiling(&plan.tiling);
-    launch.run(kernel(&plan.kernel).unwrap(), &mut memory).unwrap();
+    launch
+        .run(kernel(&plan.kernel).unwrap(), &mut memory)
+        .unwrap();
     let bytes = |buffer: &Buffer| memory.bytes(*buffer).to_vec();
     buffers.iter().map(bytes).collect()
 }
@@ -122,7 +126,12 @@ fn elementwise_operators_compute_their_formulas() {
     let plan = validation::binary("mul", rows, columns, true, "f16", chip()).unwrap();
     let out = run(plan, &[halves(&a), halves(&row)]);
     let products = a.iter().zip(row.iter().cycle()).map(|(a, b)| a * b);
-    agrees("mul", &of_halves(&out[2]), &products.collect::<Vec<_>>(), 1e-3);
+    agrees(
+        "mul",
+        &of_halves(&out[2]),
+        &products.collect::<Vec<_>>(),
+        1e-3,
+    );
     let plan = validation::cast(count, "f32", "f32", chip()).unwrap();
     let out = run(plan, &[words(&a)]);
     assert!(out[0] == out[1], "a copy has the same bytes");
@@ -133,7 +142,12 @@ fn elementwise_operators_compute_their_formulas() {
         let (x, y) = row.split_at(columns as usize / 2);
         x.iter().zip(y).map(move |(x, y)| silu(*x) * y)
     });
-    agrees("swiglu", &of_halves(&out[1]), &gated.collect::<Vec<_>>(), 1e-3);
+    agrees(
+        "swiglu",
+        &of_halves(&out[1]),
+        &gated.collect::<Vec<_>>(),
+        1e-3,
+    );
 }
 
 #[test]
@@ -193,7 +207,10 @@ fn transpose_turns_matrices() {
 fn attention_is_softmax_of_products_times_values() {
     for (heads, rows, keys, dim) in [(2, 200, 1100, 128), (3, 64, 512, 64)] {
         let q = numbers(heads * rows * dim, 11);
-        let (k, v) = (numbers(heads * keys * dim, 12), numbers(heads * keys * dim, 13));
+        let (k, v) = (
+            numbers(heads * keys * dim, 12),
+            numbers(heads * keys * dim, 13),
+        );
         let plan = validation::attention(heads, rows, keys, dim, "f16", chip()).unwrap();
         let out = run(plan, &[halves(&q), halves(&k), halves(&v)]);
         let (dim, keys) = (dim as usize, keys as usize);
