@@ -70,7 +70,7 @@ pub fn plan(
         piece,
         tile_rows,
         gate: gate.code(),
-        buffer_bytes: (3 * 4 + 8) * tile_rows * pitch + 6 * pitch,
+        buffer_bytes: bytes(tile_rows, pitch) as u32,
     };
     let gates = if gate_stride == 0 { 1 } else { batch };
     Ok(Plan {
@@ -81,6 +81,16 @@ pub fn plan(
         flops: 0,
         bytes: 3 * 2 * rows * columns + gates * columns * gate.size(),
     })
+}
+
+/// Bytes of the unified buffer.
+fn bytes(rows: u32, pitch: u32) -> u64 {
+    let (values, pitch) = (u64::from(rows * pitch), u64::from(pitch));
+    6 * vector::part(2 * values)
+        + 2 * vector::part(4 * values)
+        + vector::part(4 * pitch)
+        + vector::part(2 * pitch)
+        + vector::SHIFT
 }
 
 /// `--shape B,S,C`, with an f32 gate.

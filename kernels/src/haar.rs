@@ -128,16 +128,19 @@ pub fn plan(haar: &Haar, dtype: &str, chip: &Chip) -> Result<Plan, String> {
         .find(|n| n * channels % 8 == 0)
         .unwrap_or(8);
     let values = coefficients * channels;
-    let bytes = |pixels: u64| (4 * 2 + 2 * 4) * pixels * values;
+    // `in_`, `made_`, `f_` and `g_` of `haar.h`.
+    let bytes = |pixels: u64| {
+        let room = (pixels * channels + 64).next_multiple_of(128);
+        4 * vector::part(2 * pixels * values) + 2 * vector::part(4 * coefficients * room)
+    };
     // Transposition takes 16 blocks at a time, and repeats up to 255 times.
     let step = 16 * together;
-    let most = (u64::from(vector::UNIFIED_BUFFER) / bytes(1)).min(255 * step) / step * step;
-    if most == 0 {
-        let fit = u64::from(vector::UNIFIED_BUFFER) / (16 * step * coefficients);
+    let fits = |steps: &u64| bytes(steps * step) <= vector::UNIFIED_BUFFER.into();
+    let Some(most) = (1..=255).rev().find(fits).map(|steps| steps * step) else {
         return Err(format!(
-            "a pixel has {channels} channels; tiles of at most {fit} fit the unified buffer"
+            "a pixel has {channels} channels; a tile of {step} pixels does not fit the unified buffer"
         ));
-    }
+    };
     let (lines, columns) = match most / width {
         0 => (1, width.div_ceil(width.div_ceil(most))),
         // Several rows only if each begins at a multiple of 32 bytes.

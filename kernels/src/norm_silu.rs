@@ -131,8 +131,12 @@ fn group_norm(
     let most = (TILE / pitch).clamp(1, vector::MAX_ROWS.into()) as u32;
     let rows = vector::even_share(positions, blocks, most);
     let tile = u64::from(rows) * pitch;
-    let tables = join_values(blocks, channels / groups).max(3 * tile);
-    let bytes = 3 * 2 * tile + 4 * tables + 4 * 4 * pitch + 32;
+    let tables = join_values(blocks, channels / groups).max(3 * tile + 64);
+    let bytes = 3 * vector::part(2 * tile)
+        + vector::part(4 * tables)
+        + vector::SHIFT
+        + 4 * vector::part(4 * pitch)
+        + 512;
     if bytes > vector::UNIFIED_BUFFER.into() {
         return Err(format!(
             "groups of {} of {channels} channels do not fit the unified buffer",

@@ -193,11 +193,16 @@ pub fn plan(rope: &Rope, dtype: &str, chip: &Chip) -> Result<Plan, String> {
 
 /// Bytes of the unified buffer (`Rope::Rope` in `rope.h`); `lines` are the rows of the norm.
 fn bytes(tokens: u32, row: u32, head: u32, lines: Option<u32>) -> u32 {
+    let part = |values: u32, size: u64| vector::part(size * u64::from(values));
     let (values, table) = (tokens * row, (tokens * head).next_multiple_of(32));
     let norm = lines.map_or(0, |lines| {
-        lines.next_multiple_of(8) * 40 + vector::sums_scratch(lines, head)
+        2 * part(lines.next_multiple_of(8), 4)
+            + vector::part(vector::row_values(lines, head))
+            + vector::part(vector::sums_scratch(lines, head).into())
     });
-    3 * (2 * values + 2 * 2 * table) + 8 * values + 3 * 4 * table + 2 * 4 * head + norm
+    let ring = 3 * (part(values, 2) + 2 * part(table / 2, 4));
+    (ring + 2 * part(values, 4) + vector::SHIFT + 3 * part(table, 4) + 2 * part(head, 4) + norm)
+        as u32
 }
 
 /// `--shape B,S,H,D`, by halves, without a norm.

@@ -133,7 +133,8 @@ pub fn plan(
     let bytes = |columns: u64| {
         let (outer, inner) = ((columns + halo) * pitch, columns * pitch);
         let rows = if linear { 3 + 4 } else { 1 + 1 };
-        (2 * 2 * 2 + 4 * rows) * outer + 2 * 2 * factor * inner
+        let frames = 4 * vector::part(2 * outer) + 2 * vector::part(2 * factor * inner);
+        frames + rows * vector::part(4 * outer) + vector::SHIFT
     };
     let fitting =
         (1..=width).take_while(|columns| bytes(*columns) <= vector::UNIFIED_BUFFER.into());

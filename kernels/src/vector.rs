@@ -69,12 +69,35 @@ pub(crate) fn sums_scratch(rows: u32, columns: u32) -> u32 {
     4 * (rows.next_multiple_of(8) * 8 + blocks)
 }
 
+/// Bytes of a part of the unified buffer (`vector/parts.h`).
+pub(crate) fn part(bytes: u64) -> u64 {
+    bytes.next_multiple_of(512)
+}
+
+/// What shifting the parts behind takes.
+pub(crate) const SHIFT: u64 = 256;
+
+/// Bytes of values of rows (`row_values_size` in `vector/rows.h`).
+pub(crate) fn row_values(rows: u32, pitch: u32) -> u64 {
+    match pitch >= 256 {
+        true => 512 * u64::from(rows),
+        false => 32 * u64::from(rows.next_multiple_of(8)),
+    }
+}
+
 /// Bytes of the unified buffer for layer norm of rows (`vector/norm_rows.h`).
 pub(crate) fn norm_rows_bytes(rows: u32, columns: u32) -> u64 {
     let pitch = columns.next_multiple_of(UNIT);
-    let (values, rounded) = (u64::from(rows) * u64::from(pitch), rows.next_multiple_of(8));
-    let tile = (3 * 2 + 2 * 4) * values;
-    tile + u64::from(sums_scratch(rows, columns) + (3 * 4 + 32) * rounded + 2 * 4 * pitch + 32)
+    let values = u64::from(rows) * u64::from(pitch);
+    let per_row = part(4 * u64::from(rows.next_multiple_of(8)));
+    let tile = 3 * part(2 * values) + 2 * part(4 * values);
+    let scratch = part(sums_scratch(rows, columns).into());
+    tile + scratch
+        + 3 * per_row
+        + SHIFT
+        + part(row_values(rows, pitch))
+        + 2 * part(4 * u64::from(pitch))
+        + 512
 }
 
 /// The most rows of a tile for layer norm.

@@ -10,12 +10,13 @@
 ///     ring       3 * 2e      the tile as it is in memory, in place
 ///     x, spare   4e + 4e     f32
 ///     scratch    see rows::sums_scratch
-///     mean, deviation, ones  3 * 4r
-///     blocks     32r         a row's mean or factor, eight times
+///     mean, deviation, root  3 * 4r
+///     spread     see rows::row_values_size: a row's mean or factor
 ///     factor, offset         2 * 4 pitch
-///     minus_one  32
+///     minus_one  512
 ///
-/// Cycles of V for 64 values: casts 3, two sums about 2.3, five (two without factor) products and sums, SiLU 5 to 7.
+/// Cycles of V for 64 values: casts 3, mean 1, differences 1 to 2, squares 2, their sum 1, factor of the row 1 to 2, factor and offset
+/// 2, SiLU 7; and about 20 barriers of 20 cycles for each tile.
 #pragma once
 
 #include "affine.h"
@@ -28,7 +29,6 @@ namespace norm_rows {
 
 using AscendC::GlobalTensor;
 using AscendC::LocalTensor;
-using rows::Per;
 
 using affine::Affine;
 
@@ -56,21 +56,26 @@ public:
         for (uint32_t i = 0; i < ring::DEPTH; ++i) ring_[i] = parts.take<uint16_t>(values);
         x_ = parts.take<float>(values);
         spare_ = parts.take<float>(values);
-        scratch_ = parts.take<float>(rows::sums_scratch({work.tile_rows, work.columns, pitch_}));
+        const rows::Tile tile{work.tile_rows, work.columns, pitch_};
+        scratch_ = parts.take<float>(rows::sums_scratch(tile));
         mean_ = parts.take<float>(rounded);
         deviation_ = parts.take<float>(rounded);
-        ones_ = parts.take<float>(rounded);
-        blocks_ = parts.take<float>(rounded * rows::BLOCK);
+        root_ = parts.take<float>(rounded);
+        parts.shift();
+        spread_ = parts.take<float>(rows::row_values_size(tile));
         factor_ = parts.take<float>(pitch_);
         offset_ = parts.take<float>(pitch_);
-        minus_one_ = parts.take<float>(rows::BLOCK);
+        minus_one_ = parts.take<float>(rows::LINE);
     }
 
     /// Rows `[begin, end)`.
     __aicore__ inline void run(uint64_t begin, uint64_t end)
     {
-        AscendC::Duplicate(ones_, 1.0f, static_cast<int32_t>(rows::round_up(work_.tile_rows, rows::BLOCK)));
-        AscendC::Duplicate(minus_one_, -1.0f, static_cast<int32_t>(rows::BLOCK));
+        const int32_t rounded = static_cast<int32_t>(rows::round_up(work_.tile_rows, rows::BLOCK));
+        AscendC::Duplicate(root_, static_cast<float>(work_.columns), rounded);
+        AscendC::Duplicate(minus_one_, -1.0f, static_cast<int32_t>(rows::LINE));
+        rows::barrier();
+        AscendC::Sqrt(root_, root_, rounded);
         rows::barrier();
         ring::open();
         uint64_t batch = ~0ull;
@@ -101,7 +106,7 @@ private:
     GM_ADDR factor_at_;
     GM_ADDR offset_at_;
     LocalTensor<uint16_t> ring_[ring::DEPTH];
-    LocalTensor<float> x_, spare_, scratch_, mean_, deviation_, ones_, blocks_, factor_, offset_, minus_one_;
+    LocalTensor<float> x_, spare_, scratch_, mean_, deviation_, root_, spread_, factor_, offset_, minus_one_;
 
     /// Rows of the tile that begins at `row`: of one batch.
     __aicore__ inline uint32_t count(uint64_t row, uint64_t end) const
@@ -130,27 +135,23 @@ private:
         rows::sums<true>(tile, mean_, x_, spare_, scratch_);
         AscendC::Muls(mean_, mean_, share, r);
         rows::barrier();
-        rows::blocks_of(blocks_, mean_, tile.rows);
-        rows::broadcast<rows::Binary::Sub, Per::Row>(tile, x_, x_, blocks_);
+        rows::row_values(tile, spread_, mean_, scratch_);
+        rows::with_rows<rows::Binary::Sub>(tile, x_, spread_);
 
         AscendC::Mul(spare_, x_, x_, n);
         rows::barrier();
         rows::sums<false>(tile, deviation_, spare_, spare_, scratch_);
-        AscendC::Muls(deviation_, deviation_, share, r);
-        rows::barrier();
-        AscendC::Adds(deviation_, deviation_, work_.eps, r);
+        // 1 / sqrt(sum / C + eps) = sqrt(C) / sqrt(sum + C eps).
+        AscendC::Adds(deviation_, deviation_, work_.eps * static_cast<float>(tile.columns), r);
         rows::barrier();
         AscendC::Sqrt(deviation_, deviation_, r);
         rows::barrier();
-        AscendC::Div(deviation_, ones_, deviation_, r);
+        AscendC::Div(deviation_, root_, deviation_, r);
         rows::barrier();
-        rows::blocks_of(blocks_, deviation_, tile.rows);
-        rows::broadcast<rows::Binary::Mul, Per::Row>(tile, x_, x_, blocks_);
+        rows::row_values(tile, spread_, deviation_, scratch_);
+        rows::with_rows<rows::Binary::Mul>(tile, x_, spread_);
 
-        if (work_.affine != Affine::None) {
-            rows::broadcast<rows::Binary::Mul, Per::Column>(tile, x_, x_, factor_);
-            rows::broadcast<rows::Binary::Add, Per::Column>(tile, x_, x_, offset_);
-        }
+        if (work_.affine != Affine::None) rows::scale_and_shift(tile, x_, factor_, offset_);
         if (work_.silu) {
             if (work_.affine == Affine::None) {
                 AscendC::Muls(x_, x_, -1.0f, n);

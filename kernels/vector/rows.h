@@ -43,32 +43,107 @@ __aicore__ inline void issue(const LocalTensor<float> &out, const LocalTensor<fl
     }
 }
 
-/// What the second operand has a value for: each row (a block of 32 bytes full of it, as Brcb makes them), or each column.
-enum class Per { Row, Column };
+/// Values of rows are given as blocks of eight, or in long rows as lines: two repeats full of the value, which lie shifted against the
+/// rows (parts.h), the first for rows' repeats with even numbers, the second for odd ones.
+constexpr uint32_t LONG = 256, LINE = 2 * LANES;
 
-/// `out = a op b`, over whole pitches.
-template <Binary op, Per per>
-__aicore__ inline void broadcast(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &a,
-                                 const LocalTensor<float> &b)
+/// f32 values that `row_values` makes.
+__aicore__ inline uint32_t row_values_size(const Tile &tile)
 {
-    constexpr bool by_row = per == Per::Row;
-    const uint32_t slabs = (tile.pitch + LANES - 1) / LANES;
+    return tile.pitch >= LONG ? tile.rows * LINE : round_up(tile.rows, BLOCK) * BLOCK;
+}
+
+/// `values[row]` as `with_rows` takes it. `scratch` has room for a block per row.
+__aicore__ inline void row_values(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &values,
+                                  const LocalTensor<float> &scratch)
+{
+    const bool lines = tile.pitch >= LONG;
+    AscendC::Brcb(lines ? scratch : out, values, static_cast<uint8_t>(round_up(tile.rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
+    barrier();
+    if (!lines) return;
+    const AscendC::CopyRepeatParams strides(1, 0, LINE / BLOCK, 1);
+    AscendC::Copy(out, scratch, static_cast<uint64_t>(LANES), static_cast<uint8_t>(tile.rows), strides);
+    AscendC::Copy(out[LANES], scratch, static_cast<uint64_t>(LANES), static_cast<uint8_t>(tile.rows), strides);
+    barrier();
+}
+
+/// `out = a op line` (`first`: `line op a`) for `values` values in a row, at most 255 lines of them.
+template <Binary op, bool first>
+__aicore__ inline void with_line(const LocalTensor<float> &out, const LocalTensor<float> &a, const LocalTensor<float> &line, uint32_t values)
+{
+    constexpr uint8_t step = LINE / BLOCK;
+    const BinaryRepeatParams strides(1, 1, 1, step, first ? 0 : step, first ? step : 0);
+    const uint32_t whole = values / LANES, rest = values % LANES;
+    for (uint32_t odd = 0; odd < 2; ++odd) {
+        const uint32_t repeats = (whole + 1 - odd) / 2, at = odd * LANES;
+        if (repeats) issue<op>(out[at], first ? line[at] : a[at], first ? a[at] : line[at], LANES, repeats, strides);
+    }
+    if (rest) {
+        const uint32_t at = whole * LANES, half = whole % 2 * LANES;
+        issue<op>(out[at], first ? line[half] : a[at], first ? a[at] : line[half], rest, 1, strides);
+    }
+}
+
+/// Whether instructions repeat over rows.
+__aicore__ inline bool over_rows(const Tile &tile)
+{
+    return tile.pitch / BLOCK <= REPEATS && tile.rows > (tile.pitch + LANES - 1) / LANES;
+}
+
+/// `x = x op values`, over whole pitches, with what `row_values` made.
+template <Binary op> __aicore__ inline void with_rows(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &values)
+{
+    const bool lines = tile.pitch >= LONG;
     const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
-    if (tile.pitch / BLOCK <= REPEATS && tile.rows > slabs) {
-        const BinaryRepeatParams strides(1, 1, by_row ? 0 : 1, pitch, pitch, by_row ? 1 : 0);
+    if (over_rows(tile)) {
+        const BinaryRepeatParams strides(1, 1, lines ? 1 : 0, pitch, pitch, lines ? LINE / BLOCK : 1);
         for (uint32_t at = 0; at < tile.pitch; at += LANES)
-            issue<op>(out[at], a[at], by_row ? b : b[at], least(LANES, tile.pitch - at), tile.rows, strides);
+            issue<op>(x[at], x[at], lines ? values[at % LINE] : values, least(LANES, tile.pitch - at), tile.rows, strides);
+    } else if (lines) {
+        for (uint32_t row = 0; row < tile.rows; ++row)
+            with_line<op, false>(x[row * tile.pitch], x[row * tile.pitch], values[row * LINE], tile.pitch);
     } else {
-        const BinaryRepeatParams strides(1, 1, by_row ? 0 : 1, 8, 8, by_row ? 0 : 8);
+        const BinaryRepeatParams strides(1, 1, 0, 8, 8, 0);
+        for (uint32_t row = 0; row < tile.rows; ++row) {
+            const uint32_t start = row * tile.pitch, whole = tile.pitch / LANES, rest = tile.pitch % LANES;
+            if (whole) issue<op>(x[start], x[start], values[row * BLOCK], LANES, whole, strides);
+            if (rest) issue<op>(x[start + whole * LANES], x[start + whole * LANES], values[row * BLOCK], rest, 1, strides);
+        }
+    }
+    barrier();
+}
+
+/// `x = x op columns`, over whole pitches, with a value for each column.
+template <Binary op> __aicore__ inline void with_columns(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &columns)
+{
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    if (over_rows(tile)) {
+        for (uint32_t at = 0; at < tile.pitch; at += LANES)
+            issue<op>(x[at], x[at], columns[at], least(LANES, tile.pitch - at), tile.rows, BinaryRepeatParams(1, 1, 1, pitch, pitch, 0));
+    } else {
+        const BinaryRepeatParams strides(1, 1, 1, 8, 8, 8);
+        const uint32_t whole = tile.pitch / LANES, rest = tile.pitch % LANES, last = whole * LANES;
         for (uint32_t row = 0; row < tile.rows; ++row) {
             const uint32_t start = row * tile.pitch;
-            for (uint32_t at = 0; at < tile.pitch;) {
-                const uint32_t whole = least((tile.pitch - at) / LANES, REPEATS);
-                const uint32_t lanes = whole ? LANES : tile.pitch - at;
-                issue<op>(out[start + at], a[start + at], b[by_row ? row * BLOCK : at], lanes, whole ? whole : 1, strides);
-                at += whole ? whole * LANES : lanes;
-            }
+            if (whole) issue<op>(x[start], x[start], columns, LANES, whole, strides);
+            if (rest) issue<op>(x[start + last], x[start + last], columns[last], rest, 1, strides);
         }
+    }
+    barrier();
+}
+
+/// `x = x * factor + offset`, over whole pitches, with values for each column.
+__aicore__ inline void scale_and_shift(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &factor,
+                                       const LocalTensor<float> &offset)
+{
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    if (over_rows(tile)) {
+        for (uint32_t at = 0; at < tile.pitch; at += LANES)
+            AscendC::FusedMulAdd(x[at], factor[at], offset[at], static_cast<uint64_t>(least(LANES, tile.pitch - at)),
+                                 static_cast<uint8_t>(tile.rows), BinaryRepeatParams(1, 1, 1, pitch, 0, 0));
+    } else {
+        for (uint32_t row = 0; row < tile.rows; ++row)
+            AscendC::FusedMulAdd(x[row * tile.pitch], factor, offset, static_cast<int32_t>(tile.pitch));
     }
     barrier();
 }
@@ -92,12 +167,17 @@ __aicore__ inline Tile block_sums(const Tile &tile, const LocalTensor<float> &ou
     return sums;
 }
 
-/// `out = x[.., 0..lanes] + x[.., from..from + lanes]` in each row.
-__aicore__ inline void fold(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &x, uint32_t from, uint32_t lanes)
+/// Adds the columns of each row pairwise, `columns` a multiple of 128, or else those from `half` on to the first ones.
+__aicore__ inline void fold(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &x, uint32_t half)
 {
+    const bool pairs = tile.columns % LINE == 0;
+    const uint32_t lanes = tile.columns - half;
     const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
-    for (uint32_t at = 0; at < lanes; at += LANES)
-        issue<Binary::Add>(out[at], x[at], x[from + at], least(LANES, lanes - at), tile.rows, BinaryRepeatParams(1, 1, 1, pitch, pitch, pitch));
+    const BinaryRepeatParams strides(1, 1, 1, pitch, pitch, pitch);
+    for (uint32_t at = 0; at < lanes; at += LANES) {
+        const uint32_t from = pairs ? 2 * at : at;
+        issue<Binary::Add>(out[at], x[from], x[pairs ? from + LANES : from + half], least(LANES, lanes - at), tile.rows, strides);
+    }
     barrier();
 }
 
@@ -136,7 +216,7 @@ __aicore__ inline void sums(Tile tile, const LocalTensor<float> &out, LocalTenso
             barrier();
             x = folded;
         }
-        fold(tile, to, x, half, tile.columns - half);
+        fold(tile, to, x, half);
         x = to;
         tile.columns = half;
         mine = true;
@@ -186,13 +266,14 @@ __aicore__ inline void with_block(const LocalTensor<float> &out, const LocalTens
     barrier();
 }
 
-/// `x` holds -y and becomes y * sigmoid(y) = -y / (-1 - exp(-y)). `minus_one` is a block full of -1.
+/// `x` holds -y and becomes y * sigmoid(y) = -y / (-1 - exp(-y)). `minus_one` is a line (with_line) full of -1.
 __aicore__ inline void silu_of_negative(const LocalTensor<float> &x, const LocalTensor<float> &spare, const LocalTensor<float> &minus_one,
                                         uint32_t values)
 {
     AscendC::Exp(spare, x, static_cast<int32_t>(values));
     barrier();
-    with_block<Binary::Sub>(spare, minus_one, spare, values);
+    with_line<Binary::Sub, true>(spare, spare, minus_one, values);
+    barrier();
     AscendC::Div(x, x, spare, static_cast<int32_t>(values));
     barrier();
 }

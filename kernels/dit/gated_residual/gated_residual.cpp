@@ -11,9 +11,10 @@
 /// Unified buffer, e = tile_rows * pitch values (at most 8192), pitch = piece rounded up to 16:
 ///
 ///     ring    3 * (2e + 2e)   x, which becomes out, and y
-///     a, b    4e + 4e         x and y in f32
+///     a       4e              x in f32
 ///     gate    4 pitch         f32
 ///     narrow  2 pitch         the gate as it comes, if it is 16-bit
+///     b       4e              y in f32, 256 bytes further than the others (../../vector/parts.h)
 ///
 /// Memory: 6 bytes for each value. V: casts 5, product and sum 2 cycles for 64 values, where memory needs 27 (48 cores).
 #include "ascendit-kernels/src/gated_residual.rs.h"
@@ -47,9 +48,11 @@ public:
             y_[i] = parts.take<uint16_t>(values);
         }
         a_ = parts.take<float>(values);
-        b_ = parts.take<float>(values);
         gate_ = parts.take<float>(pitch_);
         narrow_ = parts.take<uint16_t>(pitch_);
+        // b works with a and with the gate.
+        parts.shift();
+        b_ = parts.take<float>(values);
     }
 
     /// Rows `[begin, end)`.
@@ -142,7 +145,7 @@ private:
         AscendC::Cast(b_, y, AscendC::RoundMode::CAST_NONE, n);
         AscendC::Cast(a_, x, AscendC::RoundMode::CAST_NONE, n);
         rows::barrier();
-        if (tiling_.gate != NO_GATE) rows::broadcast<rows::Binary::Mul, rows::Per::Column>(tile, b_, b_, gate_);
+        if (tiling_.gate != NO_GATE) rows::with_columns<rows::Binary::Mul>(tile, b_, gate_);
         AscendC::Add(a_, a_, b_, static_cast<int32_t>(n));
         rows::barrier();
         AscendC::Cast(x, a_, AscendC::RoundMode::CAST_RINT, n);

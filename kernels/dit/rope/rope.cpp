@@ -21,7 +21,7 @@
 ///     a, b           4e + 4e             f32
 ///     c, s, index    3 * 4t
 ///     weight, turned 2 * 4 head
-///     for the norm   scratch of the sums, blocks and factors of tokens * heads rows
+///     for the norm   scratch of the sums, factors of tokens * heads rows, and these spread (rows.h)
 ///
 /// Cycles of V for 64 values: casts 3, two products and a sum 3 to 4; swapping 1.5 and a cast more; norm 4 more. Memory needs 18.
 #include "ascendit-kernels/src/rope.rs.h"

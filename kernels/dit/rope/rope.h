@@ -17,7 +17,6 @@ using AscendC::UnaryRepeatParams;
 using rows::Binary;
 using rows::BLOCK;
 using rows::LANES;
-using rows::Per;
 using rows::Tile;
 
 /// How the weight is given: `RopeTiling::weight`.
@@ -40,6 +39,8 @@ public:
             sin_[i] = parts.take<float>(table / 2);
         }
         a_ = parts.take<float>(values);
+        // What works with a.
+        parts.shift();
         b_ = parts.take<float>(values);
         c_ = parts.take<float>(table);
         s_ = parts.take<float>(table);
@@ -50,7 +51,7 @@ public:
             const uint32_t lines = tiling.tokens * tiling.heads, rounded = rows::round_up(lines, BLOCK);
             factors_ = parts.take<float>(rounded);
             ones_ = parts.take<float>(rounded);
-            blocks_ = parts.take<float>(rounded * BLOCK);
+            spread_ = parts.take<float>(rows::row_values_size({lines, tiling.head, tiling.head}));
             scratch_ = parts.take<float>(rows::sums_scratch({lines, tiling.head, tiling.head}));
         }
     }
@@ -81,7 +82,7 @@ private:
     GM_ADDR weight_from_;
     LocalTensor<uint16_t> x_[ring::DEPTH];
     LocalTensor<float> cos_[ring::DEPTH], sin_[ring::DEPTH];
-    LocalTensor<float> a_, b_, c_, s_, weight_, turned_, factors_, ones_, blocks_, scratch_;
+    LocalTensor<float> a_, b_, c_, s_, weight_, turned_, factors_, ones_, spread_, scratch_;
     LocalTensor<int32_t> index_;
 
     /// Whether the halves of sections are padded.
@@ -256,8 +257,8 @@ private:
         rows::barrier();
         if (tiling_.weight) {
             const Tile table{n, tiling_.head, tiling_.head};
-            rows::broadcast<Binary::Mul, Per::Column>(table, c_, c_, weight_);
-            rows::broadcast<Binary::Mul, Per::Column>(table, s_, s_, turned_);
+            rows::with_columns<Binary::Mul>(table, c_, weight_);
+            rows::with_columns<Binary::Mul>(table, s_, turned_);
         }
     }
 
@@ -349,12 +350,12 @@ private:
         rows::barrier();
         if (tiling_.norm) {
             const Tile lines{n * count, tiling_.head, tiling_.head};
-            rows::broadcast<Binary::Mul, Per::Row>(lines, b_, b_, blocks_);
+            rows::with_rows<Binary::Mul>(lines, b_, spread_);
         }
         AscendC::Cast(data, b_, RoundMode::CAST_RINT, values);
     }
 
-    /// `blocks_`: 1 / sqrt(mean of squares + eps) of each head in `a_`. Padding is zero and adds nothing.
+    /// `spread_`: 1 / sqrt(mean of squares + eps) of each head in `a_`. Padding is zero and adds nothing.
     __aicore__ inline void head_factors(uint32_t n, uint32_t count)
     {
         const Tile lines{n * count, tiling_.head, tiling_.head};
@@ -370,7 +371,7 @@ private:
         rows::barrier();
         AscendC::Div(factors_, ones_, factors_, r);
         rows::barrier();
-        rows::blocks_of(blocks_, factors_, lines.rows);
+        rows::row_values(lines, spread_, factors_, scratch_);
     }
 };
 

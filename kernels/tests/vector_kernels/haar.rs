@@ -208,6 +208,6 @@ fn too_many_channels_are_refused() {
     };
     assert_eq!(
         plan(&haar, "f16", chip()).unwrap_err(),
-        "a pixel has 200 channels; tiles of at most 92 fit the unified buffer"
+        "a pixel has 200 channels; a tile of 16 pixels does not fit the unified buffer"
     );
 }

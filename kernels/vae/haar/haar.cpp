@@ -16,7 +16,7 @@
 /// e = pixels * coefficients * C values (pixels: `lines * columns`, rounded up to 16 E):
 ///
 ///     in    2 * 2e       twice; forward: a part for each of the taps' rows
-///     f, g  4e + 4e      planes, 16-bit or f32
+///     f, g  4e + 4e      planes, 16-bit or f32; in f32 with up to 192 values between coefficients
 ///     out   2 * 2e       twice
 ///
 /// Memory: 4 bytes for each value. V: casts 3, transform 3 (2), scale 1 and two transpositions for 64 values, where memory needs 18.

@@ -19,7 +19,7 @@ template <typename T> class Haar {
 public:
     __aicore__ inline Haar(parts::Buffer &buffer, const HaarTiling &tiling, GM_ADDR x, GM_ADDR out)
         : tiling_(tiling), pixels_(rows::round_up(tiling.lines * tiling.columns, SIDE * tiling.together)),
-          plane_(pixels_ / tiling.together), values_(pixels_ * tiling.coefficients * tiling.channels), x_(copy::global<uint16_t>(x)),
+          plane_(pixels_ / tiling.together), part_(pixels_ * tiling.channels), values_(part_ * tiling.coefficients), x_(copy::global<uint16_t>(x)),
           out_(copy::global<uint16_t>(out))
     {
         parts::Parts parts(buffer);
@@ -27,8 +27,8 @@ public:
             in_[i] = parts.take<uint16_t>(values_);
             made_[i] = parts.take<uint16_t>(values_);
         }
-        f_ = parts.take<float>(values_);
-        g_ = parts.take<float>(values_);
+        f_ = parts.take<float>(tiling.coefficients * room());
+        g_ = parts.take<float>(tiling.coefficients * room());
     }
 
     /// The share of core `block` of `blocks`.
@@ -64,6 +64,7 @@ private:
     const HaarTiling tiling_;
     const uint32_t pixels_;  ///< coefficient pixels of a tile, with those that fill it up
     const uint32_t plane_;   ///< values of a plane
+    const uint32_t part_;    ///< values of the planes of a coefficient or tap
     const uint32_t values_;
     GlobalTensor<uint16_t> x_, out_;
     LocalTensor<uint16_t> in_[2], made_[2];
@@ -72,6 +73,13 @@ private:
     __aicore__ inline bool in_time() const { return tiling_.coefficients == 8; }
     /// Pixel rows of a block.
     __aicore__ inline uint32_t taps() const { return tiling_.coefficients / 2; }
+    /// From part to part in f32.
+    __aicore__ inline uint32_t room() const { return rows::round_up(part_ + rows::LANES, rows::LINE); }
+    /// Where a part begins in f32. Parts whose numbers differ in one bit are shifted against each other (parts.h).
+    __aicore__ inline uint32_t start(uint32_t number) const
+    {
+        return number * room() + (number ^ number >> 1 ^ number >> 2) % 2 * rows::LANES;
+    }
     /// Where the planes of a tap begin, in planes.
     __aicore__ inline uint32_t planes_of(uint32_t row_tap, uint32_t column_tap) const
     {
@@ -175,7 +183,8 @@ private:
     {
         const LocalTensor<uint16_t> planes = g_.template ReinterpretCast<uint16_t>();
         transpose_all(tile, planes, tiling_.inverse != 0, false);
-        AscendC::Cast(f_, planes.template ReinterpretCast<T>(), RoundMode::CAST_NONE, values_);
+        for (uint32_t i = 0; i < tiling_.coefficients; ++i)
+            AscendC::Cast(f_[start(i)], planes[i * part_].template ReinterpretCast<T>(), RoundMode::CAST_NONE, part_);
         rows::barrier();
     }
 
@@ -184,7 +193,8 @@ private:
     {
         const LocalTensor<float> &made = in_time() ? g_ : f_, &free = in_time() ? f_ : g_;
         const LocalTensor<uint16_t> planes = free.template ReinterpretCast<uint16_t>();
-        AscendC::Cast(planes.template ReinterpretCast<T>(), made, RoundMode::CAST_RINT, values_);
+        for (uint32_t i = 0; i < tiling_.coefficients; ++i)
+            AscendC::Cast(planes[i * part_].template ReinterpretCast<T>(), made[start(i)], RoundMode::CAST_RINT, part_);
         rows::barrier();
         transpose_all(tile, planes, tiling_.inverse == 0, true);
     }
@@ -192,18 +202,21 @@ private:
     /// Sums and differences of the parts whose numbers differ in one bit, bit by bit: f to g to f (to g); then the scale.
     __aicore__ inline void transform()
     {
+        const int32_t n = static_cast<int32_t>(part_);
         bool forth = true;
-        for (uint32_t part = values_ / 2; part * tiling_.coefficients >= values_; part /= 2) {
+        for (uint32_t bit = tiling_.coefficients / 2; bit > 0; bit /= 2) {
             const LocalTensor<float> &from = forth ? f_ : g_, &to = forth ? g_ : f_;
-            for (uint32_t at = 0; at < values_; at += 2 * part) {
-                AscendC::Add(to[at], from[at], from[at + part], static_cast<int32_t>(part));
-                AscendC::Sub(to[at + part], from[at], from[at + part], static_cast<int32_t>(part));
+            for (uint32_t i = 0; i < tiling_.coefficients; ++i) {
+                if (i & bit) continue;
+                const uint32_t a = start(i), b = start(i | bit);
+                AscendC::Add(to[a], from[a], from[b], n);
+                AscendC::Sub(to[b], from[a], from[b], n);
             }
             rows::barrier();
             forth = !forth;
         }
         const LocalTensor<float> &made = forth ? f_ : g_;
-        AscendC::Muls(made, made, tiling_.scale, static_cast<int32_t>(values_));
+        for (uint32_t i = 0; i < tiling_.coefficients; ++i) AscendC::Muls(made[start(i)], made[start(i)], tiling_.scale, n);
         rows::barrier();
     }
 };

@@ -16,10 +16,10 @@
 /// Unified buffer, e = tile_rows * pitch:
 ///
 ///     ring           3 * 2e
-///     x, one, two    3 * 4e      the tile and its sums in f32; `one` is spare in step 3. Tables of step 2 lie over all three, which
+///     x, two, one    3 * 4e + 256   the tile and its sums in f32; `two` is spare in step 3. Tables of step 2 lie over all three, which
 ///                                have room for `tables` values at least
 ///     mean, deviation, factor, offset   4 * 4 pitch
-///     minus_one      32
+///     minus_one      512
 ///
 /// Cycles of V for 64 values: step 1 about 6, where its read needs 8; step 3 as layer norm without sums.
 #pragma once
@@ -37,7 +37,6 @@ using AscendC::GlobalTensor;
 using AscendC::HardEvent;
 using AscendC::LocalTensor;
 using rows::Binary;
-using rows::Per;
 using rows::Tile;
 
 template <typename T> class GroupNorm {
@@ -54,13 +53,15 @@ public:
         for (uint32_t i = 0; i < ring::DEPTH; ++i) ring_[i] = parts.take<uint16_t>(values);
         tables_ = parts.take<float>(tiling.tables);
         x_ = tables_;
-        one_ = tables_[values];
-        two_ = tables_[2 * values];
+        two_ = tables_[values];
+        // Shifted against x (parts.h) wherever e is a multiple of 128.
+        one_ = tables_[2 * values + rows::LANES];
+        parts.shift();
         mean_ = parts.take<float>(pitch_);
         deviation_ = parts.take<float>(pitch_);
         factor_ = parts.take<float>(pitch_);
         offset_ = parts.take<float>(pitch_);
-        minus_one_ = parts.take<float>(rows::BLOCK);
+        minus_one_ = parts.take<float>(rows::LINE);
     }
 
     __aicore__ inline void run()
@@ -70,7 +71,7 @@ public:
         const uint32_t more = static_cast<uint32_t>(tiling_.positions % cores_);
         const uint64_t begin = share * core_ + rows::least(core_, more);
         const uint64_t count = share + (core_ < more ? 1 : 0);
-        AscendC::Duplicate(minus_one_, -1.0f, static_cast<int32_t>(rows::BLOCK));
+        AscendC::Duplicate(minus_one_, -1.0f, static_cast<int32_t>(rows::LINE));
         rows::barrier();
         ring::open();
         for (uint64_t batch = 0; batch < tiling_.batch; ++batch) collect(batch, batch * tiling_.positions + begin, count);
@@ -165,7 +166,7 @@ private:
                 AscendC::Duplicate(two_, 0.0f, n);
                 rows::barrier();
             }
-            rows::broadcast<Binary::Sub, Per::Column>(tile, x_, x_, pivot);
+            rows::with_columns<Binary::Sub>(tile, x_, pivot);
             AscendC::Add(one_, one_, x_, n);
             AscendC::MulAddDst(two_, x_, x_, n);
             rows::barrier();
@@ -293,10 +294,13 @@ private:
             if (left > 0) load(tile_ + 1, row, count(left));
             ring::change(tile_);
             widen(tile);
-            rows::broadcast<Binary::Sub, Per::Column>(tile, x_, x_, mean_);
-            rows::broadcast<Binary::Mul, Per::Column>(tile, x_, x_, factor_);
-            if (has_affine) rows::broadcast<Binary::Add, Per::Column>(tile, x_, x_, offset_);
-            if (silu) rows::silu_of_negative(x_, one_, minus_one_, values);
+            rows::with_columns<Binary::Sub>(tile, x_, mean_);
+            if (has_affine) {
+                rows::scale_and_shift(tile, x_, factor_, offset_);
+            } else {
+                rows::with_columns<Binary::Mul>(tile, x_, factor_);
+            }
+            if (silu) rows::silu_of_negative(x_, two_, minus_one_, values);
             const LocalTensor<uint16_t> &data = ring_[ring::slot(tile_)];
             AscendC::Cast(data.template ReinterpretCast<T>(), x_, AscendC::RoundMode::CAST_RINT, values);
             ring::changed(tile_);

@@ -31,7 +31,11 @@ public:
             made_[i] = parts.take<uint16_t>(factor_ * tiling.piece_columns * pitch);
         }
         for (uint32_t i = 0; i < (linear_ ? 3 : 1); ++i) mixed_[i] = parts.take<float>(values);
-        for (uint32_t i = 0; i < (linear_ ? 4 : 1); ++i) work_[i] = parts.take<float>(values);
+        for (uint32_t i = 0; i < (linear_ ? 3 : 1); ++i) work_[i] = parts.take<float>(values);
+        if (!linear_) return;
+        // The summands of output columns.
+        parts.shift();
+        work_[3] = parts.take<float>(values);
     }
 
     /// The share of core `block` of `blocks`.
@@ -197,7 +201,7 @@ private:
     __aicore__ inline void output_row(uint32_t row, const LocalTensor<float> &near, const LocalTensor<float> &far)
     {
         const int32_t n = static_cast<int32_t>((columns_ + 2) * pitch_), inner = static_cast<int32_t>(columns_ * pitch_);
-        const LocalTensor<float> &mixed = work_[0], &quarter = work_[1], &rest = work_[2], &odd = work_[3];
+        const LocalTensor<float> &mixed = work_[0], &quarter = work_[1], &odd = work_[2], &rest = work_[3];
         AscendC::Muls(mixed, near, 0.75f, n);
         rows::barrier();
         AscendC::Axpy(mixed, far, 0.25f, n);
