@@ -1,9 +1,10 @@
 //! Plans for the Ascend 910B of models at their real sizes: what is launched, moved and kept. No
 //! device is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
+use ascendit::backend::cann::lower::Target;
 use ascendit::backend::cann::plan::Plan;
 use ascendit::backend::cann::predict::{predict, workspace_bytes};
 use ascendit::backend::cann::soc::{SOCS, Soc};
@@ -171,7 +172,7 @@ copies in up2: aclnnPermute 24, 1196.7 MB
 
 #[test]
 fn a_denoising_step_of_the_real_model_is_planned() {
-    let plan = Plan::new(&open_sora_plan(), true);
+    let plan = Plan::new(&open_sora_plan(), Target::CANN);
     assert_eq!(summary(&plan), STEP);
     is_tight(&plan);
 }
@@ -183,7 +184,7 @@ fn the_decoder_is_planned() {
         first,
         last,
     };
-    let middle = Plan::new(&wf_vae_decoder(chunk(false, false, 2)), true);
+    let middle = Plan::new(&wf_vae_decoder(chunk(false, false, 2)), Target::CANN);
     assert_eq!(summary(&middle), DECODER);
     // The chunks of a video of any length: the first, those in the middle, the last.
     for part in [
@@ -191,7 +192,7 @@ fn the_decoder_is_planned() {
         chunk(false, false, 2),
         chunk(false, true, 2),
     ] {
-        is_tight(&Plan::new(&wf_vae_decoder(part), true));
+        is_tight(&Plan::new(&wf_vae_decoder(part), Target::CANN));
     }
 }
 
@@ -204,7 +205,7 @@ fn model_and_decoder_fit_a_card_of_64_gb_with_their_weights() {
         last: false,
     });
     let bytes = |graph: &Graph| {
-        let plan = Plan::new(graph, true);
+        let plan = Plan::new(graph, Target::CANN);
         let soc = Soc::find("910B2").expect("a chip");
         cost::weight_bytes(graph) + plan.arena_bytes as u64 + workspace_bytes(&plan, soc)
     };
@@ -218,9 +219,9 @@ fn model_and_decoder_fit_a_card_of_64_gb_with_their_weights() {
 
 #[test]
 fn predictions_are_ranges_above_the_roofline() {
-    let plan = Plan::new(&open_sora_plan(), true);
+    let plan = Plan::new(&open_sora_plan(), Target::CANN);
     for soc in &SOCS {
-        let seconds = predict(&plan, soc);
+        let seconds = predict(&plan, &HashMap::new(), soc);
         println!(
             "{}: {:.3} to {:.3} s",
             soc.name, seconds.roofline_s, seconds.calibrated_s
@@ -233,7 +234,11 @@ fn predictions_are_ranges_above_the_roofline() {
 
 #[test]
 fn without_the_operator_for_inference_attention_takes_others() {
-    let plan = Plan::new(&open_sora_plan(), false);
+    let without = Target {
+        prompt_attention: false,
+        ..Target::CANN
+    };
+    let plan = Plan::new(&open_sora_plan(), without);
     let count = |name: &str| {
         let launches = plan.launches.iter();
         launches.filter(|l| l.call.op.name() == name).count()

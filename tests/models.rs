@@ -85,13 +85,15 @@ fn every_backend_equals_the_authors_code() {
 
 #[test]
 fn the_twin_equals_the_authors_code_in_half_precision() {
-    let Some(twin) = devices::twin() else {
-        return;
-    };
-    for dtype in [DType::F16, DType::BF16] {
-        for architecture in verify::NAMES {
-            for dir in goldens(architecture) {
-                check(&twin, architecture, &dir, dtype);
+    for kernels in [false, true] {
+        let Some(twin) = devices::twin(kernels) else {
+            return;
+        };
+        for dtype in [DType::F16, DType::BF16] {
+            for architecture in verify::NAMES {
+                for dir in goldens(architecture) {
+                    check(&twin, architecture, &dir, dtype);
+                }
             }
         }
     }

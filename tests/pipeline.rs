@@ -44,7 +44,7 @@ fn generations_equal_those_of_the_authors_pipeline() {
         equals_the_authors_pipeline(backend, DType::F32);
     }
     for dtype in [DType::F16, DType::BF16] {
-        if let Some(twin) = devices::twin() {
+        if let Some(twin) = devices::twin(false) {
             equals_the_authors_pipeline(Box::new(twin), dtype);
         }
     }

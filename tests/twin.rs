@@ -143,6 +143,8 @@ fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
             "out.mp4",
             "--device",
             "twin",
+            "--kernels",
+            "off",
             "--model",
             &demo,
         ];
@@ -172,7 +174,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[test]
 fn the_next_generation_in_the_same_process_works() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =
@@ -221,7 +223,8 @@ fn the_next_generation_in_the_same_process_works() {
 fn what_cann_does_unasked_is_known() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for dtype in [DType::F16, DType::BF16] {
-        let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+        let twin =
+            CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
         let demo = program::repository("assets/demo");
         let demo = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
         let mut pipeline =
@@ -273,7 +276,8 @@ fn without_the_operator_for_inference_others_attend() {
         assert!(text.contains("1 passed"), "{text}");
         return;
     }
-    let twin = Arc::new(CannBackend::open("twin".parse().expect("a device")).expect("it opens"));
+    let twin =
+        Arc::new(CannBackend::open("twin".parse().expect("a device"), false).expect("it opens"));
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline = TextToVideo::new(
@@ -352,7 +356,7 @@ impl Observer for StopIn {
 #[test]
 fn a_generation_stops_in_every_stage_and_leaves_the_device_clean() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device")).expect("the twin opens");
+    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =

@@ -23,6 +23,8 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// Whether downloads are forbidden.
     pub offline: bool,
+    /// Whether CANN's devices use CANN's operators only, and no kernels of our own.
+    pub no_kernels: bool,
 }
 
 /// Opens a device; without a wish the best one that there is, saying which and why.
@@ -44,7 +46,7 @@ pub fn open(wish: Option<Device>, options: &Options, cancel: &Cancel) -> Result<
                 kind: DeviceKind::Cann | DeviceKind::Twin,
                 ..
             },
-        ) => Ok(Arc::new(CannBackend::open(device)?)),
+        ) => Ok(Arc::new(CannBackend::open(device, !options.no_kernels)?)),
         Some(device) => open_onnx(device, options, cancel),
         None => best(options, cancel),
     }
@@ -57,7 +59,7 @@ fn best(options: &Options, cancel: &Cancel) -> Result<Arc<dyn Backend>> {
         kind: DeviceKind::Cann,
         ordinal: 0,
     };
-    match CannBackend::open(cann) {
+    match CannBackend::open(cann, !options.no_kernels) {
         Ok(backend) => return Ok(Arc::new(backend)),
         Err(why) => tracing::debug!("{cann} is not used: {why}"),
     }

@@ -12,6 +12,71 @@ use super::stream::Keep;
 use super::{Context, DeviceBuffer, Stream};
 use crate::{Error, Result};
 
+/// Where a file with kernels may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelSearch {
+    /// A file, or a folder with one, named by the variable `ASCENDIT_KERNELS`; nothing else is looked at then.
+    pub named: Option<PathBuf>,
+    /// The file's name in folders.
+    pub name: &'static str,
+    /// Files that may be there, in this order.
+    pub files: Vec<PathBuf>,
+}
+
+impl KernelSearch {
+    /// For a card: `kernels/ascendit_kernels.o` beside the program, then where the build put it.
+    pub fn card() -> Self {
+        let name = "ascendit_kernels.o";
+        let beside = program_folder().map(|folder| folder.join("kernels").join(name));
+        let built = ascendit_kernels::DEVICE_BINARY.map(PathBuf::from);
+        Self::new(name, [beside, built].into_iter().flatten().collect())
+    }
+
+    /// For the twin: the library of kernels for the host, where the twin itself is looked for.
+    pub fn twin() -> Self {
+        let name = "libascendit_kernels.so";
+        let files = program_folder().map(|dir| vec![dir.join("deps").join(name), dir.join(name)]);
+        Self::new(name, files.unwrap_or_default())
+    }
+
+    fn new(name: &'static str, files: Vec<PathBuf>) -> Self {
+        let named = std::env::var_os("ASCENDIT_KERNELS").filter(|value| !value.is_empty());
+        Self {
+            named: named.map(PathBuf::from),
+            name,
+            files,
+        }
+    }
+
+    /// The file, if there is one.
+    ///
+    /// # Errors
+    /// If the one that was named is not there.
+    pub fn find(&self) -> Result<Option<PathBuf>> {
+        let Some(named) = &self.named else {
+            return Ok(self.files.iter().find(|file| file.is_file()).cloned());
+        };
+        let file = match named.is_dir() {
+            true => named.join(self.name),
+            false => named.clone(),
+        };
+        match file.is_file() {
+            true => Ok(Some(file)),
+            false => Err(Error::request(format!(
+                "ASCENDIT_KERNELS: {} is no file; name the file {} or its folder, or pass --kernels off",
+                file.display(),
+                self.name
+            ))),
+        }
+    }
+}
+
+/// The folder of the running program.
+fn program_folder() -> Option<PathBuf> {
+    let exe = std::env::current_exe().and_then(std::fs::canonicalize);
+    Some(exe.ok()?.parent()?.to_owned())
+}
+
 /// A file with kernels, loaded to a device. Clones are the same; kernels and launches hold it.
 #[derive(Clone)]
 pub struct KernelBinary(Arc<Loaded>);

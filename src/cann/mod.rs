@@ -46,7 +46,7 @@ mod version;
 
 pub use context::{Context, Cores, Memory};
 pub use event::Event;
-pub use kernel::{Arg, Kernel, KernelBinary};
+pub use kernel::{Arg, Kernel, KernelBinary, KernelSearch};
 pub use launch::{Prepared, Repeatable};
 pub use library::{Cann, Place, Search, TwinSearch};
 pub use memory::{DeviceBuffer, PinnedBuffer};

@@ -44,6 +44,7 @@ pub(super) fn run(args: &DevicesArgs, _: &Global, cancel: &Cancel) -> Result<u8>
         onnxruntime: args.onnxruntime.clone(),
         threads: args.threads,
         offline: true,
+        no_kernels: false,
     };
     let look = |device: Device| {
         if let Some(why) = absent_library(device, args.onnxruntime.as_deref()) {

@@ -11,6 +11,7 @@ mod devices;
 mod download;
 mod generate;
 mod inspect;
+mod kernel_bench;
 mod logging;
 mod model;
 mod needs;
@@ -60,6 +61,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Time the parts of a generation on a device.
     Bench(bench::BenchArgs),
+    /// Predict what a kernel of our own takes on an Ascend chip, without one.
+    KernelBench(kernel_bench::KernelBenchArgs),
     /// List devices: what is there, and how to get what is not.
     Devices(devices::DevicesArgs),
     /// Get ONNX Runtime, which runs models on cpu and cuda, with pip.
@@ -103,6 +106,9 @@ pub(crate) struct DeviceArgs {
     /// What to compute in. auto is f32 on reference and cpu, bf16 on cuda and cann, f16 on twin.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
     dtype: DTypeArg,
+    /// Our own kernels on cann and twin, where they are found; off: CANN's operators only.
+    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    kernels: Switch,
     /// ONNX Runtime's library file (version 1.24 or later), for cpu and cuda. Otherwise looked for
     /// in ORT_DYLIB_PATH,
     /// beside the program, in the cache, in system paths and in Python packages.
@@ -119,6 +125,12 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
         .ok()
         .filter(|threads: &NonZeroUsize| threads.get() <= 1024)
         .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,6 +168,7 @@ impl DeviceArgs {
             onnxruntime: self.onnxruntime.clone(),
             threads: self.threads,
             offline: global.offline,
+            no_kernels: self.kernels == Switch::Off,
         };
         open::open(wish, &options, cancel)
     }
@@ -180,6 +193,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(args, &cli.global, &cancel),
             Command::Verify(args) => verify::run(args, &cli.global, &cancel),
             Command::Bench(args) => bench::run(args, &cli.global, &cancel),
+            Command::KernelBench(args) => kernel_bench::run(args, &cli.global, &cancel),
             Command::Devices(args) => devices::run(args, &cli.global, &cancel),
             Command::Setup(args) => setup::run(args, &cli.global, &cancel),
             Command::Completions(args) => completions::run(args),

@@ -43,6 +43,6 @@ mod writer;
 pub use contact_sheet::{ContactSheet, contact_sheet};
 pub use format::Format;
 pub use image::{Image, check_image, read_image, write_image};
-pub use output::{check_file, check_output, write_json_atomic};
+pub use output::{check_file, check_output, write_atomic, write_json_atomic};
 pub use pixels::{frame_to_rgb8, to_rgb8};
 pub use writer::{VideoOptions, VideoWriter};

@@ -43,11 +43,19 @@ pub fn check_file(path: &Path, overwrite: bool) -> Result<()> {
 /// [`Error::Request`] when the file exists and is not to be replaced or its folder does not
 /// exist, [`Error::Io`] when writing fails.
 pub fn write_json_atomic(path: &Path, value: &Value, overwrite: bool) -> Result<()> {
+    write_atomic(path, &format!("{value:#}\n"), overwrite)
+}
+
+/// Writes a text to a file, whole or not at all.
+///
+/// # Errors
+/// As [`write_json_atomic`].
+pub fn write_atomic(path: &Path, text: &str, overwrite: bool) -> Result<()> {
     let pending = PendingFile::create(path, overwrite)?;
     pending
         .temp
         .as_file()
-        .write_all(format!("{value:#}\n").as_bytes())
+        .write_all(text.as_bytes())
         .map_err(Error::io("write", path))?;
     pending.commit()
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Settings, Stage};
 use crate::backend::DeviceKind;
+use crate::backend::cann::lower::Target;
 use crate::backend::cann::plan::Plan;
 use crate::backend::cann::predict::workspace_bytes;
 use crate::backend::cann::soc::{SOCS, Soc};
@@ -117,7 +118,7 @@ impl Estimate {
         if matches!(kind, DeviceKind::Cann | DeviceKind::Twin) {
             for stage in &mut estimate.stages {
                 let of_stage = graphs.iter().filter(|part| part.stage == stage.stage);
-                let bytes = of_stage.map(|part| plan_bytes(&Plan::new(&part.graph, true)));
+                let bytes = of_stage.map(|part| plan_bytes(&Plan::new(&part.graph, Target::CANN)));
                 stage.activation_bytes = bytes.max().unwrap_or(0);
             }
         }

@@ -256,17 +256,25 @@ fn a_stream_that_hangs_is_stopped_by_abort_and_when_it_is_dropped() {
 /// Adds a number to some bytes.
 const KERNEL: &str = r#"
     #include <stdint.h>
-    struct block {
-        const void *args; uint64_t bytes; uint32_t index, count;
-        void *(*at)(const void *, uint64_t, uint64_t); const void *access;
+    #include <string.h>
+    struct range { uint64_t address, bytes; uint8_t *host; };
+    struct launch {
+        const char *soc; uint32_t blocks, modes;
+        const uint8_t *arguments; uint64_t argument_bytes;
+        const struct range *ranges; uint64_t range_count;
+        void (*tell)(void *, uint32_t, const char *, uint64_t); void *user;
     };
     struct args { uint64_t address; uint32_t add, each; };
-    void add(const struct block *block) {
-        const struct args *args = block->args;
-        uint64_t from = args->address + block->index * args->each;
-        unsigned char *bytes = block->at(block->access, from, args->each);
-        for (uint32_t i = 0; bytes && i < args->each; i++) bytes[i] += args->add;
+    static int32_t add(const struct launch *launch) {
+        struct args args;
+        memcpy(&args, launch->arguments, sizeof(args));
+        const struct range *range = launch->ranges;
+        while (args.address - range->address >= range->bytes) range++;
+        unsigned char *bytes = range->host + (args.address - range->address);
+        for (uint32_t i = 0; i < launch->blocks * args.each; i++) bytes[i] += args.add;
+        return 0;
     }
+    const void *twin_kernel(const char *name) { return strcmp(name, "add") ? 0 : add; }
 "#;
 
 fn kernel(context: &Context, name: &str) -> Result<Kernel> {

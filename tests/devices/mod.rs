@@ -36,14 +36,15 @@ pub(crate) fn available() -> Vec<Box<dyn Backend>> {
             Err(why) => skip(&device.to_string(), &why),
         }
     }
-    found.extend(twin().map(|backend| Box::new(backend) as Box<dyn Backend>));
+    // Kernels of our own compute in 16 bits; tests of those ask for them.
+    found.extend(twin(false).map(|backend| Box::new(backend) as Box<dyn Backend>));
     found
 }
 
-/// The twin of an Ascend card, where it is built.
-pub(crate) fn twin() -> Option<CannBackend> {
+/// The twin of an Ascend card, where it is built; with our own kernels or with CANN's operators alone.
+pub(crate) fn twin(kernels: bool) -> Option<CannBackend> {
     let device = "twin".parse().expect("a device");
-    CannBackend::open(device)
+    CannBackend::open(device, kernels)
         .map_err(|why| skip("twin", &why.to_string()))
         .ok()
 }

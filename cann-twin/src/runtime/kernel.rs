@@ -1,19 +1,9 @@
 //! Kernel binaries: shared libraries of the host that stand for what a device would load.
 //!
 //! Arguments are appended one by one and then finalized, which must be done before the launch; a launch
-//! uses them up.
-//!
-//! A kernel `k` is `void k(const struct twin_block *)`, called once per block, with
-//!
-//! ```c
-//! struct twin_block {
-//!     const void *args;      /* the argument block, laid out as on a device */
-//!     uint64_t bytes;        /* its size */
-//!     uint32_t index, count; /* which block, of how many */
-//!     void *(*at)(const void *access, uint64_t address, uint64_t bytes); /* null outside of memory */
-//!     const void *access;
-//! };
-//! ```
+//! uses them up. A library exports `const void *twin_kernel(const char *name)`, which returns the entry
+//! of a kernel: it gets the whole launch, with the memory of the device, and runs it on cores that it
+//! models itself. `kernels/twin/entry.h` has the types.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -27,25 +17,47 @@ use cann_sys::{
     aclrtLaunchKernelCfg, aclrtParamHandle, aclrtStream,
 };
 
-use super::api::{room, write};
+use super::api::{aclrtGetSocName, room, write};
+use super::memory::Block;
 use super::{ready, runtime};
 use crate::error::{
-    Failure, INVALID_FILE, INVALID_PARAM, RT_INVALID_HANDLE, RT_PARAM_INVALID, answer,
+    Failure, INVALID_FILE, INVALID_PARAM, Outcome, RT_AICORE_EXCEPTION, RT_INVALID_HANDLE,
+    RT_PARAM_INVALID, answer,
 };
-use crate::nnop;
+use crate::{log, nnop};
 
-/// What a kernel gets.
+/// An allocation, as in `entry.h`.
 #[repr(C)]
-struct TwinBlock {
-    args: *const c_void,
+struct Range {
+    address: u64,
     bytes: u64,
-    index: u32,
-    count: u32,
-    at: unsafe extern "C" fn(*const c_void, u64, u64) -> *mut c_void,
-    access: *const c_void,
+    host: *mut u8,
 }
 
-type Entry = unsafe extern "C" fn(*const TwinBlock);
+/// A launch, as in `entry.h`.
+#[repr(C)]
+struct Launch {
+    soc: *const c_char,
+    blocks: u32,
+    modes: u32,
+    arguments: *const u8,
+    argument_bytes: u64,
+    ranges: *const Range,
+    range_count: u64,
+    tell: unsafe extern "C" fn(*mut c_void, u32, *const c_char, u64),
+    user: *mut c_void,
+}
+
+/// Of [`Launch::modes`]: compute, and check what the kernel does.
+const COMPUTE_AND_CHECK: u32 = 0b11;
+
+/// Of [`Launch::tell`]: the text of a fault.
+const FAULT: u32 = 0;
+
+type Entry = unsafe extern "C" fn(*const Launch) -> i32;
+
+/// Finds a kernel's entry.
+type Find = unsafe extern "C" fn(*const c_char) -> *mut c_void;
 
 /// A shared library.
 struct Binary(*mut c_void);
@@ -186,13 +198,15 @@ pub(crate) unsafe extern "C" fn aclrtBinaryGetFunction(
             }
             room(function)?;
             // SAFETY: the caller's promise; the library is open.
-            let (name, entry) = unsafe {
-                let name = CStr::from_ptr(name);
-                (
-                    name.to_string_lossy().into_owned(),
-                    dlsym(binary.0, name.as_ptr()),
-                )
+            let find = unsafe { dlsym(binary.0, c"twin_kernel".as_ptr()) };
+            // SAFETY: in libraries of kernels this name has this type, and it takes any text.
+            let entry = unsafe {
+                let find = std::mem::transmute::<*mut c_void, Option<Find>>(find);
+                find.map_or(null_mut(), |find| find(name))
             };
+            // SAFETY: the caller's promise.
+            let name = unsafe { CStr::from_ptr(name) };
+            let name = name.to_string_lossy().into_owned();
             if entry.is_null() {
                 let text = format!("the binary has no kernel {name}");
                 return Err(Failure::new(RT_INVALID_HANDLE, text));
@@ -334,48 +348,64 @@ pub(crate) unsafe extern "C" fn aclrtLaunchKernelWithConfig(
             let arguments = held.kernels.arguments.remove(&(arguments as usize));
             let args = arguments.map_or(vec![], |arguments| arguments.block);
             drop(held);
+            log::line(|| format!(r#"{{"op":"{name}","blocks":{blocks}}}"#));
             let device = stream.device;
             nnop::enqueue(&name, &stream, move || {
                 let _open = &binary;
-                let access = KernelAccess { device };
-                // Aligned as a device's argument block is.
-                let mut words = vec![0u64; args.len().div_ceil(8)];
-                // SAFETY: the words are at least as long.
-                unsafe {
-                    words
-                        .as_mut_ptr()
-                        .cast::<u8>()
-                        .copy_from(args.as_ptr(), args.len())
-                };
-                for index in 0..blocks {
-                    let block = TwinBlock {
-                        args: words.as_ptr().cast(),
-                        bytes: args.len() as u64,
-                        index,
-                        count: blocks,
-                        at: kernel_memory,
-                        access: (&raw const access).cast(),
-                    };
-                    // SAFETY: the caller's promise about the kernel.
-                    unsafe { entry(&block) };
-                }
-                Ok(())
+                // What is freed meanwhile stays mapped until the kernel is done.
+                let memory = runtime().heap.of_device(device);
+                run(entry, blocks, &args, &memory)
             })
         })(),
     )
 }
 
-struct KernelAccess {
-    device: usize,
+/// Runs a whole launch over the memory of a device, in the order of addresses.
+fn run(entry: Entry, blocks: u32, arguments: &[u8], memory: &[Arc<Block>]) -> Outcome {
+    let range = |block: &Arc<Block>| Range {
+        address: block.address as u64,
+        bytes: block.bytes as u64,
+        host: block.at(block.address),
+    };
+    let ranges: Vec<Range> = memory.iter().map(range).collect();
+    let soc = CString::new(chip_name()).unwrap_or_default();
+    let mut fault: Option<String> = None;
+    let launch = Launch {
+        soc: soc.as_ptr(),
+        blocks,
+        modes: COMPUTE_AND_CHECK,
+        arguments: arguments.as_ptr(),
+        argument_bytes: arguments.len() as u64,
+        ranges: ranges.as_ptr(),
+        range_count: ranges.len() as u64,
+        tell,
+        user: (&raw mut fault).cast(),
+    };
+    // SAFETY: all that the launch points to lives until the call ends; that a kernel stays in the memory
+    // of the device is checked by what runs it.
+    match unsafe { entry(&launch) } {
+        0 => Ok(()),
+        _ => {
+            let text = fault.unwrap_or_else(|| "a kernel failed and did not say why".into());
+            Err(Failure::new(RT_AICORE_EXCEPTION, text))
+        }
+    }
 }
 
-/// The twin's place of an address of the device.
-unsafe extern "C" fn kernel_memory(access: *const c_void, address: u64, bytes: u64) -> *mut c_void {
-    // SAFETY: a kernel passes on what it got.
-    let access = unsafe { &*access.cast::<KernelAccess>() };
-    let found = runtime().heap.find(address as usize, bytes as usize);
-    match found.filter(|block| block.device == access.device) {
-        Some(block) => block.at(address as usize).cast(),
-        None => null_mut(),
+/// Takes what a launch tells: of interest is why it failed.
+unsafe extern "C" fn tell(user: *mut c_void, kind: u32, text: *const c_char, bytes: u64) {
+    if kind == FAULT {
+        // SAFETY: `user` is what `run` gave, and the text has so many bytes.
+        unsafe {
+            let text = std::slice::from_raw_parts(text.cast::<u8>(), bytes as usize);
+            *user.cast::<Option<String>>() = Some(String::from_utf8_lossy(text).into_owned());
+        }
     }
+}
+
+/// The chip's name as kernels know it: `910B2`.
+fn chip_name() -> String {
+    // SAFETY: a text that lives for ever.
+    let name = unsafe { CStr::from_ptr(aclrtGetSocName()) }.to_string_lossy();
+    name.trim_start_matches("Ascend").to_owned()
 }

@@ -188,6 +188,12 @@ impl Heap {
         block.holds(address, bytes).then(|| Arc::clone(block))
     }
 
+    /// The blocks of a device, in the order of their addresses.
+    pub(crate) fn of_device(&self, device: usize) -> Vec<Arc<Block>> {
+        let of_device = self.blocks.values().filter(|b| b.device == device);
+        of_device.cloned().collect()
+    }
+
     pub(crate) fn used(&self, device: usize) -> usize {
         let of_device = self.blocks.values().filter(|b| b.device == device);
         of_device.map(|b| taken(b.bytes)).sum()

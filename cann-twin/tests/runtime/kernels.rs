@@ -9,35 +9,69 @@ use std::time::Duration;
 use cann_sys::*;
 
 use crate::twin::*;
+use ascendit_cann_twin::ascendit_twin_set_logging;
 
 /// `add` adds a number to some bytes for each block; `lay` writes where its arguments lie; `outside` tells
-/// whether it gets memory of others.
+/// whether it gets memory of others; `fail` says why it fails.
 const SOURCE: &str = r#"
     #include <stdint.h>
     #include <string.h>
-    struct twin_block {
-        const void *args; uint64_t bytes; uint32_t index, count;
-        void *(*at)(const void *, uint64_t, uint64_t); const void *access;
+    struct range { uint64_t address, bytes; uint8_t *host; };
+    struct launch {
+        const char *soc; uint32_t blocks, modes;
+        const uint8_t *arguments; uint64_t argument_bytes;
+        const struct range *ranges; uint64_t range_count;
+        void (*tell)(void *, uint32_t, const char *, uint64_t); void *user;
     };
+    static uint8_t *at(const struct launch *launch, uint64_t address, uint64_t bytes) {
+        for (uint64_t i = 0; i < launch->range_count; i++) {
+            const struct range *range = &launch->ranges[i];
+            if (i && range->address < range[-1].address + range[-1].bytes) return 0;
+            uint64_t start = address - range->address;
+            if (address >= range->address && start <= range->bytes && bytes <= range->bytes - start)
+                return range->host + start;
+        }
+        return 0;
+    }
     struct add { uint64_t address; uint32_t each; uint8_t amount; };
-    void add(const struct twin_block *block) {
-        const struct add *args = block->args;
-        uint64_t from = args->address + (uint64_t)block->index * args->each;
-        unsigned char *bytes = block->at(block->access, from, args->each);
-        for (uint32_t i = 0; i < args->each; i++) bytes[i] += args->amount * (block->index + 1);
+    static int32_t add(const struct launch *launch) {
+        struct add args;
+        memcpy(&args, launch->arguments, 13);
+        for (uint32_t block = 0; block < launch->blocks; block++) {
+            uint8_t *bytes = at(launch, args.address + (uint64_t)block * args.each, args.each);
+            for (uint32_t i = 0; i < args.each; i++) bytes[i] += args.amount * (block + 1);
+        }
+        return 0;
     }
     struct lay { uint64_t to; uint8_t small; uint64_t wide; uint32_t word; uint64_t pair[2]; uint16_t last; };
-    void lay(const struct twin_block *block) {
-        const struct lay *args = block->args;
-        uint64_t *to = block->at(block->access, args->to, 64);
-        to[0] = args->small; to[1] = args->wide; to[2] = args->word; to[3] = args->pair[0];
-        to[4] = args->pair[1]; to[5] = args->last; to[6] = block->bytes;
-        to[7] = (uint64_t)block->args % 8;
+    static int32_t lay(const struct launch *launch) {
+        struct lay args;
+        memcpy(&args, launch->arguments, 50);
+        uint64_t all[8] = {args.small, args.wide, args.word, args.pair[0], args.pair[1], args.last,
+                           launch->argument_bytes, launch->modes};
+        memcpy(at(launch, args.to, 64), all, 64);
+        return strcmp(launch->soc, "910B2");
     }
     struct outside { uint64_t to, address, bytes; };
-    void outside(const struct twin_block *block) {
-        const struct outside *args = block->args;
-        *(char *)block->at(block->access, args->to, 1) = !block->at(block->access, args->address, args->bytes);
+    static int32_t outside(const struct launch *launch) {
+        struct outside args;
+        memcpy(&args, launch->arguments, 24);
+        *at(launch, args.to, 1) = !at(launch, args.address, args.bytes);
+        return 0;
+    }
+    static int32_t fail(const struct launch *launch) {
+        launch->tell(launch->user, 1, "{}", 2);
+        launch->tell(launch->user, 0, "fail: line 7 is wrong, really", 21);
+        return 1;
+    }
+    static int32_t wordless(const struct launch *launch) { return launch != 0; }
+    const void *twin_kernel(const char *name) {
+        if (!strcmp(name, "add")) return add;
+        if (!strcmp(name, "lay")) return lay;
+        if (!strcmp(name, "outside")) return outside;
+        if (!strcmp(name, "fail")) return fail;
+        if (!strcmp(name, "wordless")) return wordless;
+        return 0;
     }
 "#;
 
@@ -112,7 +146,7 @@ fn unload(binary: aclrtBinHandle) {
 }
 
 #[test]
-fn a_kernel_runs_once_for_each_block_and_in_order() {
+fn a_launch_runs_all_blocks_and_in_order() {
     let _twin = twin();
     let folder = compile();
     let (binary, stream, memory) = (load(&folder), stream(), upload(&[10; 8]));
@@ -154,7 +188,8 @@ fn arguments_lie_as_in_a_structure_of_c() {
     let words: Vec<_> = words
         .map(|w| u64::from_ne_bytes(w.try_into().unwrap()))
         .collect();
-    let expected = [7, u64::MAX - 1, u64::from(u32::MAX - 2), 3, 4, 5, 50, 0];
+    // The last is what is done: compute and check.
+    let expected = [7, u64::MAX - 1, u64::from(u32::MAX - 2), 3, 4, 5, 50, 3];
     assert_eq!(words, expected);
     unload(binary);
     destroy(stream);
@@ -349,6 +384,58 @@ fn a_binary_takes_its_kernels_and_arguments_with_it_but_not_what_runs() {
     assert_eq!(download(memory, 4), [2; 4]);
     destroy(stream);
     free(memory);
+}
+
+#[test]
+fn a_kernel_that_fails_says_why_and_the_next_stream_works() {
+    let _twin = twin();
+    let folder = compile();
+    let (binary, memory) = (load(&folder), upload(&[1; 4]));
+    for (name, why) in [
+        ("fail", "fail: line 7 is wrong"),
+        ("wordless", "a kernel failed and did not say why"),
+    ] {
+        let (stream, function) = (stream(), kernel(binary, name));
+        let arguments = begin(function);
+        finalize(arguments);
+        ok(launch(function, 1, stream, arguments));
+        // SAFETY: handles are checked.
+        let code = unsafe { (T.aclrtSynchronizeStream)(stream) };
+        refused(code, 507_015, &format!("aclrtSynchronizeStream: {why}"));
+        destroy(stream);
+    }
+    let (stream, add) = (stream(), kernel(binary, "add"));
+    let arguments = begin(add);
+    append(arguments, memory);
+    append(arguments, 4u32);
+    append(arguments, 1u8);
+    finalize(arguments);
+    ok(launch(add, 1, stream, arguments));
+    synchronize(stream);
+    assert_eq!(download(memory, 4), [2; 4]);
+    assert_eq!(live(), "1 stream, 1 device allocation, 1 kernel binary");
+    unload(binary);
+    destroy(stream);
+    free(memory);
+}
+
+#[test]
+fn a_launch_of_a_kernel_is_in_the_log() {
+    let _twin = twin();
+    let folder = compile();
+    let (binary, stream) = (load(&folder), stream());
+    let add = kernel(binary, "add");
+    let arguments = begin(add);
+    append(arguments, 0u64);
+    append(arguments, 0u32);
+    append(arguments, 1u8);
+    finalize(arguments);
+    ascendit_twin_set_logging(1);
+    ok(launch(add, 24, stream, arguments));
+    assert_eq!(take_log(), [r#"{"op":"add","blocks":24}"#]);
+    ascendit_twin_set_logging(0);
+    unload(binary);
+    destroy(stream);
 }
 
 #[test]

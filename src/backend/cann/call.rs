@@ -1,12 +1,15 @@
-//! Launches: aclnn operators over views of buffers, as plain data.
+//! Launches: operators over views of buffers, as plain data. Operators are CANN's (aclnn) or kernels of
+//! our own.
 //!
 //! Nothing here knows a device or CANN's library: a plan is made, counted and shown without either.
+
+use ascendit_kernels::Plan;
 
 use super::view::View;
 use crate::graph::Unary;
 use crate::tensor::numel;
 
-/// One aclnn operator on its operands.
+/// One operator on its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// Which operator, with its attributes.
@@ -104,6 +107,32 @@ pub enum Aclnn {
     UpsampleNearest3d,
     /// Linear between pixel centres along the last three axes.
     UpsampleTrilinear3d,
+    /// Not aclnn's: a kernel of our own.
+    Kernel(KernelCall),
+}
+
+/// A kernel of our own: its plan and where its operands are among the call's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelCall {
+    /// Name, blocks, tiling and counts.
+    pub plan: Plan,
+    /// In the order of the kernel's parameters; the tiling comes behind them.
+    pub parameters: Vec<Parameter>,
+    /// Whether the result may lie where an operand of the same size lies.
+    pub in_place: bool,
+}
+
+/// A parameter of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// The address of one of the call's inputs.
+    Input(usize),
+    /// The address of one of its outputs.
+    Output(usize),
+    /// The address of the workspace.
+    Workspace,
+    /// A null pointer.
+    Null,
 }
 
 /// Lengths of rows, which CANN reads on the host.
@@ -116,8 +145,8 @@ pub enum Lengths {
 }
 
 impl Aclnn {
-    /// CANN's name.
-    pub fn name(&self) -> &'static str {
+    /// CANN's name, or the kernel's.
+    pub fn name(&self) -> &str {
         match self {
             Self::Add => "aclnnAdd",
             Self::Sub => "aclnnSub",
@@ -160,6 +189,7 @@ impl Aclnn {
             Self::Embedding => "aclnnEmbedding",
             Self::UpsampleNearest3d => "aclnnUpsampleNearest3d",
             Self::UpsampleTrilinear3d => "aclnnUpsampleTrilinear3d",
+            Self::Kernel(kernel) => &kernel.plan.kernel,
         }
     }
 
@@ -167,7 +197,8 @@ impl Aclnn {
     pub fn works_in_place(&self) -> bool {
         matches!(
             self,
-            Self::Add
+            Self::Kernel(KernelCall { in_place: true, .. })
+                | Self::Add
                 | Self::Sub
                 | Self::Mul
                 | Self::Div
@@ -192,7 +223,8 @@ impl Call {
     pub fn bytes(&self) -> u64 {
         let size = |view: &View| view.unexpanded().size_bytes() as u64;
         let written: u64 = self.outputs.iter().map(size).sum();
-        match self.op {
+        match &self.op {
+            Aclnn::Kernel(kernel) => kernel.plan.bytes,
             // Only the chosen rows of the table are read.
             Aclnn::Embedding => size(&self.inputs[1]) + 2 * written,
             _ => self.inputs.iter().map(size).sum::<u64>() + written,
@@ -202,7 +234,10 @@ impl Call {
     /// Bytes that CANN reads and writes inside, unasked, to bring operands into one piece. Only copies
     /// are given operands that are not.
     pub fn hidden_bytes(&self) -> u64 {
-        let takes_strides = matches!(self.op, Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul);
+        let takes_strides = matches!(
+            self.op,
+            Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul | Aclnn::Kernel(_)
+        );
         let strided = self
             .inputs
             .iter()
@@ -214,7 +249,8 @@ impl Call {
     pub fn flops(&self) -> u64 {
         let elements = |view: &View| numel(&view.shape) as u64;
         let inner = |view: &View| *view.shape.last().unwrap_or(&1) as u64;
-        match self.op {
+        match &self.op {
+            Aclnn::Kernel(kernel) => kernel.plan.flops,
             Aclnn::Matmul | Aclnn::BatchMatMul => {
                 2 * elements(&self.outputs[0]) * inner(&self.inputs[0])
             }

@@ -1,10 +1,14 @@
 //! A device with what all programs on it share: one stream, one arena and one workspace.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cann::{Context, DeviceBuffer, Repeatable, Stream};
+use ascendit_kernels::Chip;
+
+use super::lower::Target;
+use crate::cann::{Context, DeviceBuffer, KernelBinary, Repeatable, Stream};
 use crate::tensor::{DType, HostTensor};
 use crate::{Error, Result};
 
@@ -13,7 +17,10 @@ pub(super) struct Engine {
     pub(super) context: Context,
     /// None after it failed, until the next one is needed.
     stream: Mutex<Option<Arc<Stream>>>,
-    pub(super) prompt_attention: bool,
+    /// What plans may use.
+    pub(super) target: Target,
+    /// The file with kernels of our own, where plans may use them.
+    pub(super) kernels: Option<KernelBinary>,
     memory: Mutex<Memory>,
     programs: AtomicU64,
 }
@@ -35,13 +42,21 @@ pub(super) struct Tensor {
 }
 
 impl Engine {
-    pub(super) fn new(context: Context) -> Result<Self> {
+    /// With the kernels of a file for a chip, if there is one.
+    pub(super) fn new(context: Context, kernels: Option<(&Path, Chip)>) -> Result<Self> {
         let stream = Mutex::new(Some(Arc::new(context.stream()?)));
-        let prompt_attention = context.cann().has_prompt_attention();
+        let target = Target {
+            prompt_attention: context.cann().has_prompt_attention(),
+            kernels: kernels.map(|(_, chip)| chip),
+        };
+        let kernels = kernels
+            .map(|(file, _)| KernelBinary::load(&context, file))
+            .transpose()?;
         Ok(Self {
             context,
             stream,
-            prompt_attention,
+            target,
+            kernels,
             memory: Mutex::default(),
             programs: AtomicU64::new(0),
         })

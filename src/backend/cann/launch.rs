@@ -20,6 +20,7 @@ pub(super) fn prepare(context: &Context, call: &Call, places: &Places<'_>) -> Re
     let (x, out) = (&inputs.first().unwrap_or(&outputs[0]), &outputs[0]);
     let ops = context.ops();
     match &call.op {
+        Aclnn::Kernel(_) => unreachable!("kernels are launched as they are"),
         Aclnn::Add => ops.add(x, &inputs[1], out),
         Aclnn::Sub => ops.sub(x, &inputs[1], out),
         Aclnn::Mul => ops.mul(x, &inputs[1], out),

@@ -1,7 +1,7 @@
 //! The Ascend 910B through CANN: `cann:N`, and `twin:N`, its twin on the CPU.
 //!
-//! A graph becomes a [`plan::Plan`]: launches of aclnn operators ([`call`]) over strided [`view`]s of
-//! buffers ([`lower`]), with all values in one arena. Plans know no device; `program` runs them through
+//! A graph becomes a [`plan::Plan`]: launches of aclnn operators and of our own kernels ([`call`]) over
+//! strided [`view`]s of buffers ([`lower`]), with all values in one arena. Plans know no device; `program` runs them through
 //! [`crate::cann`]: weights are on the device once, results stay there, and a program stops between
 //! launches when it is asked to.
 
@@ -9,14 +9,19 @@ pub mod call;
 mod engine;
 mod launch;
 pub mod lower;
+mod packing;
 pub mod plan;
 pub mod predict;
 mod program;
 pub mod soc;
+pub mod timing;
 pub mod view;
 mod weights;
 
+use std::path::Path;
 use std::sync::Arc;
+
+use ascendit_kernels::Chip;
 
 use engine::{Engine, Tensor};
 use program::CannProgram;
@@ -27,7 +32,7 @@ use super::{
     Backend, Device, DeviceInfo, DeviceKind, DeviceTensor, DeviceWeights, Program,
     unsupported_dtype,
 };
-use crate::cann::{Cann, Context, Search, Stream, TwinSearch};
+use crate::cann::{Cann, Context, KernelSearch, Search, Stream, TwinSearch};
 use crate::graph::Graph;
 use crate::tensor::{DType, HostTensor, numel};
 use crate::weights::Weights;
@@ -40,24 +45,30 @@ pub struct CannBackend {
 }
 
 impl CannBackend {
-    /// Opens `device` (`cann:N` or `twin:N`) with the libraries that are found on this machine.
+    /// Opens `device` (`cann:N` or `twin:N`) with the libraries that are found on this machine, and with our
+    /// own kernels where they are wanted and found.
     ///
     /// # Errors
     /// If they are not there or too old, or there is no such device.
-    pub fn open(device: Device) -> Result<Self> {
+    pub fn open(device: Device, kernels: bool) -> Result<Self> {
         let cann = match device.kind {
             DeviceKind::Cann => Cann::open(&Search::from_env())?,
             DeviceKind::Twin => Cann::open_twin(&TwinSearch::from_env())?,
             _ => return Err(Error::request(format!("CANN does not drive {device}"))),
         };
-        Self::new(device, &cann)
+        let file = match (kernels, device.kind) {
+            (false, _) => None,
+            (true, DeviceKind::Twin) => KernelSearch::twin().find()?,
+            (true, _) => KernelSearch::card().find()?,
+        };
+        Self::new(device, &cann, file.as_deref())
     }
 
-    /// Opens a device of libraries that are open.
+    /// Opens a device of libraries that are open, with the kernels of a file if there is one.
     ///
     /// # Errors
-    /// If there is no such device.
-    pub fn new(device: Device, cann: &Cann) -> Result<Self> {
+    /// If there is no such device, or the file is none with kernels.
+    pub fn new(device: Device, cann: &Cann, kernels: Option<&Path>) -> Result<Self> {
         let context = Context::new(cann, device.ordinal)?;
         let memory = context.memory()?;
         let cores = context.cores()?;
@@ -71,8 +82,17 @@ impl CannBackend {
                 cann.version()
             ),
         };
+        let soc = Soc::find(&name);
+        let chip = soc.and_then(|soc| Chip::find(soc.name).copied());
+        let kernels = kernels.zip(chip);
+        match kernels {
+            Some((file, chip)) => {
+                tracing::debug!("kernels for {} from {}", chip.name, file.display());
+            }
+            None => tracing::debug!("no kernels of our own are used on {name}"),
+        }
         // The twin's speed says nothing about a chip's.
-        let soc = Soc::find(&name).filter(|_| device.kind == DeviceKind::Cann);
+        let soc = soc.filter(|_| device.kind == DeviceKind::Cann);
         Ok(Self {
             info: DeviceInfo {
                 device,
@@ -80,7 +100,7 @@ impl CannBackend {
                 memory_bytes: Some(memory.total_bytes as u64),
                 peak: soc.map(Soc::peak),
             },
-            engine: Arc::new(Engine::new(context)?),
+            engine: Arc::new(Engine::new(context, kernels)?),
         })
     }
 }

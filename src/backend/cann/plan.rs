@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::call::{Aclnn, Call};
-use super::lower::{Base, Launch, Lowered, lower};
+use super::lower::{Base, Launch, Lowered, Target, lower};
 use super::view::BaseId;
 use crate::graph::Graph;
 
@@ -34,14 +34,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a graph. `prompt_attention` says whether CANN has its operator for inference.
-    pub fn new(graph: &Graph, prompt_attention: bool) -> Self {
+    /// Plans a graph for a target.
+    pub fn new(graph: &Graph, target: Target) -> Self {
         let Lowered {
             graph,
             bases,
             launches,
             outputs,
-        } = lower(graph, prompt_attention);
+        } = lower(graph, target);
         let slots = slots(&bases, &launches, &outputs);
         let live_bytes = live_bytes(&slots);
         let (places, arena_bytes) = place(&slots);

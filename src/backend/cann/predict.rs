@@ -5,7 +5,10 @@
 //! operators on 910B chips: large products 0.88 of the peak, attention 0.51 at 128 channels a head
 //! (its time per query and key hardly depends on the channels), elementwise operators 0.69 of the
 //! memory's rate. Convolutions have no published measurement: 0.75 of the peak and two passes for the
-//! change of format that CANN does inside are an estimate.
+//! change of format that CANN does inside are an estimate. Kernels of our own are taken to reach the same
+//! shares as CANN's operators, without a change of format, unless the timing model was asked.
+
+use std::collections::HashMap;
 
 use super::call::{Aclnn, Call};
 use super::plan::Plan;
@@ -38,13 +41,16 @@ pub struct Prediction {
     pub calibrated_s: f64,
 }
 
-/// Seconds of one run of a plan.
-pub fn predict(plan: &Plan, soc: &Soc) -> Prediction {
+/// Seconds of one run of a plan. `timed` has what the timing model says of launches of our own kernels, by
+/// their places ([`super::timing::seconds`]); it may be empty.
+pub fn predict(plan: &Plan, timed: &HashMap<usize, f64>, soc: &Soc) -> Prediction {
     let mut sum = Prediction::default();
-    for launch in &plan.launches {
+    for (index, launch) in plan.launches.iter().enumerate() {
         let one = of_call(&launch.call, soc);
         sum.roofline_s += one.roofline_s;
-        sum.calibrated_s += one.calibrated_s;
+        sum.calibrated_s += timed
+            .get(&index)
+            .map_or(one.calibrated_s, |s| s.max(LAUNCH));
     }
     sum
 }
@@ -52,7 +58,8 @@ pub fn predict(plan: &Plan, soc: &Soc) -> Prediction {
 /// Bytes of workspace that the operators of a plan ask for at once, as an estimate: what CANN really
 /// asks for, only CANN says.
 pub fn workspace_bytes(plan: &Plan, soc: &Soc) -> u64 {
-    let of_call = |call: &Call| match call.op {
+    let of_call = |call: &Call| match &call.op {
+        Aclnn::Kernel(kernel) => kernel.plan.workspace,
         Aclnn::Convolution { .. } => reformatted_bytes(call) / 2,
         Aclnn::FlashAttentionScore { .. } | Aclnn::PromptFlashAttention { .. } => {
             soc.cube_cores as u64 * ATTENTION_WORKSPACE
@@ -68,7 +75,12 @@ fn of_call(call: &Call, soc: &Soc) -> Prediction {
     let dtype = call.inputs.first().map_or(DType::F32, |view| view.dtype);
     let work = call.flops() as f64 / peak.flops(dtype);
     let traffic = (call.bytes() + call.hidden_bytes()) as f64 / peak.bytes_per_s;
-    let calibrated = match call.op {
+    let calibrated = match &call.op {
+        Aclnn::Kernel(kernel) if kernel.plan.kernel.starts_with("attention") => {
+            let (keys, channels) = (call.inputs[1].shape[1], call.inputs[0].shape[3]);
+            (work / attention_share(keys, channels, soc)).max(traffic / STREAMING)
+        }
+        Aclnn::Kernel(_) => (work / CONVOLUTION).max(traffic / STREAMING),
         Aclnn::Matmul | Aclnn::Addmm | Aclnn::BatchMatMul => {
             let rows = numel(&call.outputs[0].shape) / call.outputs[0].shape.last().unwrap_or(&1);
             let share = PRODUCTS[usize::from(rows < LARGE_ROWS)];
@@ -76,11 +88,7 @@ fn of_call(call: &Call, soc: &Soc) -> Prediction {
         }
         Aclnn::FlashAttentionScore { .. } | Aclnn::PromptFlashAttention { .. } => {
             let (keys, channels) = (call.inputs[1].shape[1], call.inputs[0].shape[3]);
-            let mut share = ATTENTION * soc.attention * (channels as f64 / 128.0).min(1.0);
-            if keys <= FEW_KEYS.0 {
-                share *= FEW_KEYS.1;
-            }
-            (work / share).max(traffic / STREAMING)
+            (work / attention_share(keys, channels, soc)).max(traffic / STREAMING)
         }
         Aclnn::Convolution { .. } => {
             let inside = reformatted_bytes(call) as f64 / peak.bytes_per_s / STREAMING;
@@ -92,6 +100,15 @@ fn of_call(call: &Call, soc: &Soc) -> Prediction {
         // What CANN does beside is no part of what must be done.
         roofline_s: work.max(call.bytes() as f64 / peak.bytes_per_s),
         calibrated_s: calibrated.max(LAUNCH),
+    }
+}
+
+/// Share of the peak that attention reaches.
+fn attention_share(keys: usize, channels: usize, soc: &Soc) -> f64 {
+    let share = ATTENTION * soc.attention * (channels as f64 / 128.0).min(1.0);
+    match keys <= FEW_KEYS.0 {
+        true => share * FEW_KEYS.1,
+        false => share,
     }
 }
 

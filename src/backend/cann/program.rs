@@ -1,10 +1,10 @@
 //! A compiled graph: its plan, its weights on the device, and the launches.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Aclnn, Call, Lengths};
+use super::call::{Aclnn, Call, KernelCall, Lengths, Parameter};
 use super::engine::{Engine, Memory, Tensor};
 use super::launch::prepare;
 use super::lower::Base;
@@ -14,12 +14,15 @@ use super::weights::CannWeights;
 use crate::Result;
 use crate::backend::{DeviceTensor, Program, Watch};
 use crate::cancel::Cancel;
-use crate::cann::{DeviceBuffer, Event, Repeatable, Stream};
+use crate::cann::{Arg, DeviceBuffer, Event, Kernel, Repeatable, Stream};
 use crate::graph::Graph;
 
 /// Segments that are started before the first of them has to be done: few, so that a program stops
 /// soon when it is asked to, and more than one, so that the device does not wait for the host.
 const SEGMENTS_AHEAD: usize = 2;
+
+/// A null pointer of a device.
+const NULL: [u8; 8] = [0; 8];
 
 /// Between looks at an event that is not reached.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
@@ -34,6 +37,8 @@ pub(super) struct CannProgram {
     plan: Plan,
     /// For each buffer of the plan that is a weight or a constant, what it is.
     fixed: Vec<Option<Arc<DeviceBuffer>>>,
+    /// For each launch of a kernel of our own, the kernel.
+    kernels: Vec<Option<Kernel>>,
     /// By which the engine knows it.
     id: u64,
 }
@@ -53,34 +58,67 @@ impl CannProgram {
         graph: &Graph,
         weights: &CannWeights,
     ) -> Result<Self> {
-        let plan = Plan::new(graph, engine.prompt_attention);
+        let plan = Plan::new(graph, engine.target);
         tracing::debug!(
             launches = plan.launches.len(),
             arena_bytes = plan.arena_bytes,
             "plan"
         );
+        let mut used = vec![false; plan.bases.len()];
+        for launch in &plan.launches {
+            let operands = launch.call.inputs.iter();
+            operands.for_each(|view| used[view.base.0] = true);
+        }
         let fixed = plan
             .bases
             .iter()
-            .map(|base| match base {
-                Base::Weight(index) => weights.get(&plan.graph.weights[*index], engine).map(Some),
+            .zip(used)
+            .map(|(base, used)| match base {
+                // Those that only kernels read lie in an order of their own.
+                _ if !used => Ok(None),
+                Base::Weight(index, packing) => {
+                    let weight = &plan.graph.weights[*index];
+                    weights.get(weight, *packing, engine).map(Some)
+                }
                 Base::Constant(tensor) => Ok(Some(engine.upload(tensor)?.buffer)),
                 Base::Temp(_) | Base::Input(_) => Ok(None),
             })
             .collect::<Result<_>>()?;
+        let kernels = kernels(engine, &plan)?;
         Ok(Self {
             engine: Arc::clone(engine),
             plan,
             fixed,
+            kernels,
             id: engine.program_id(),
         })
     }
+}
+
+/// The kernels of a plan's launches.
+fn kernels(engine: &Engine, plan: &Plan) -> Result<Vec<Option<Kernel>>> {
+    let mut known: HashMap<&str, Kernel> = HashMap::new();
+    let mut kernels = vec![];
+    for launch in &plan.launches {
+        let name = launch.call.op.name();
+        let (Aclnn::Kernel(_), Some(binary)) = (&launch.call.op, &engine.kernels) else {
+            kernels.push(None);
+            continue;
+        };
+        let kernel = match known.get(name) {
+            Some(kernel) => kernel.clone(),
+            None => known.entry(name).or_insert(binary.kernel(name)?).clone(),
+        };
+        kernels.push(Some(kernel));
+    }
+    Ok(kernels)
 }
 
 /// One run's way through a plan.
 struct Run<'a> {
     engine: &'a Engine,
     places: &'a Places<'a>,
+    kernels: &'a [Option<Kernel>],
     /// Operators of earlier runs, by launch, that can be launched again: those whose operands lie at the
     /// same places in every run.
     operators: &'a mut [Option<Repeatable>],
@@ -94,12 +132,32 @@ impl Run<'_> {
             0 => Ok(None),
             bytes => memory.workspace(engine, bytes).map(Some),
         };
+        let call = &places.plan.launches[index].call;
+        if let (
+            Aclnn::Kernel(KernelCall {
+                plan, parameters, ..
+            }),
+            Some(kernel),
+        ) = (&call.op, &self.kernels[index])
+        {
+            let workspace = workspace(plan.workspace as usize)?;
+            let parameters = parameters.iter().map(|parameter| match parameter {
+                Parameter::Input(i) => places.argument(&call.inputs[*i]),
+                Parameter::Output(i) => places.argument(&call.outputs[*i]),
+                Parameter::Workspace => match &workspace {
+                    Some(workspace) => Arg::Buffer(workspace, 0),
+                    None => Arg::Bytes(&NULL),
+                },
+                Parameter::Null => Arg::Bytes(&NULL),
+            });
+            let args: Vec<Arg<'_>> = parameters.chain([Arg::Bytes(&plan.tiling)]).collect();
+            return kernel.launch(plan.blocks, &args, stream);
+        }
         let operator = &mut self.operators[index];
         if let Some(operator) = operator {
             let workspace = workspace(operator.workspace_bytes())?;
             return operator.launch(workspace.as_ref(), stream);
         }
-        let call = &places.plan.launches[index].call;
         let prepared = prepare(&engine.context, call, places)?;
         let workspace = workspace(prepared.workspace_bytes())?;
         if !places.are_fixed(call) {
@@ -217,6 +275,7 @@ impl Program for CannProgram {
         let mut run = Run {
             engine: &engine,
             places: &places,
+            kernels: &self.kernels,
             operators: &mut operators,
         };
         let done = run.launch_all(&mut memory, watch);
@@ -263,7 +322,7 @@ impl Places<'_> {
         !from_host
             && operands.all(|view| match self.plan.bases[view.base.0] {
                 Base::Input(_) => false,
-                Base::Weight(_) | Base::Constant(_) => true,
+                Base::Weight(..) | Base::Constant(_) => true,
                 Base::Temp(_) => !self.plan.outputs.contains(&view.base),
             })
     }
@@ -274,7 +333,7 @@ impl Places<'_> {
         let output = self.plan.outputs.iter().position(|id| *id == view.base);
         match (base, output) {
             (Base::Input(index), _) => (&self.inputs[*index].buffer, 0),
-            (Base::Weight(_) | Base::Constant(_), _) => {
+            (Base::Weight(..) | Base::Constant(_), _) => {
                 let buffer = self.fixed[view.base.0].as_ref();
                 (buffer.expect("made when the graph was compiled"), 0)
             }
@@ -284,6 +343,12 @@ impl Places<'_> {
                 (arena, self.plan.offsets[&view.base])
             }
         }
+    }
+
+    /// The address of a view's first element.
+    fn argument(&self, view: &View) -> Arg<'_> {
+        let (buffer, start) = self.buffer(view);
+        Arg::Buffer(buffer, start + view.offset * view.dtype.size_bytes())
     }
 
     /// Lengths of rows.

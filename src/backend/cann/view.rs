@@ -69,6 +69,18 @@ impl View {
         self.is_dense_in(&order).then_some(order)
     }
 
+    /// The axes by the steps that they take, the largest first. An axis of size 1 stays before the next
+    /// longer one.
+    pub fn order(&self) -> Vec<usize> {
+        let step = |axis: usize| {
+            let longer = (axis..self.shape.len()).find(|&axis| self.shape[axis] > 1);
+            longer.map_or(0, |axis| self.strides[axis])
+        };
+        let mut order: Vec<usize> = (0..self.shape.len()).collect();
+        order.sort_by_key(|&axis| std::cmp::Reverse(step(axis)));
+        order
+    }
+
     /// Axis `i` of the result is axis `axes[i]`.
     pub fn permute(&self, axes: &[usize]) -> Self {
         Self {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::Engine;
+use super::packing::Packing;
 use crate::Result;
 use crate::backend::stored;
 use crate::cann::DeviceBuffer;
@@ -18,7 +19,7 @@ pub(super) struct CannWeights {
 }
 
 /// What makes two weights the same tensor.
-type Key = (String, Vec<ViewStep>, Vec<usize>, DType);
+type Key = (String, Vec<ViewStep>, Vec<usize>, DType, Packing);
 
 impl CannWeights {
     pub(super) fn new(files: Arc<Weights>) -> Self {
@@ -29,18 +30,27 @@ impl CannWeights {
     }
 
     /// A weight on the device, which is copied there from the mapped file when it is first asked for.
-    pub(super) fn get(&self, decl: &WeightDecl, engine: &Engine) -> Result<Arc<DeviceBuffer>> {
+    pub(super) fn get(
+        &self,
+        decl: &WeightDecl,
+        packing: Packing,
+        engine: &Engine,
+    ) -> Result<Arc<DeviceBuffer>> {
         let key = (
             decl.name.clone(),
             decl.steps.clone(),
             decl.shape.clone(),
             decl.dtype,
+            packing,
         );
         let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(buffer) = resident.get(&key) {
             return Ok(Arc::clone(buffer));
         }
-        let buffer = self.upload(decl, engine)?;
+        let buffer = match packing {
+            Packing::Stored => self.upload(decl, engine)?,
+            packed => self.upload_packed(decl, packed, engine)?,
+        };
         resident.insert(key, Arc::clone(&buffer));
         Ok(buffer)
     }
@@ -65,6 +75,22 @@ impl CannWeights {
             Ok(())
         };
         engine.with_stream(|stream| stream.upload_with(bytes, &buffer, 0, convert))?;
+        Ok(buffer)
+    }
+
+    /// In the order that a kernel reads, made on the host: these are small.
+    fn upload_packed(
+        &self,
+        decl: &WeightDecl,
+        packing: Packing,
+        engine: &Engine,
+    ) -> Result<Arc<DeviceBuffer>> {
+        let found = stored(decl, &self.files)?;
+        let host = HostTensor::from_le_bytes(found.dtype, decl.shape.clone(), &found.bytes);
+        let packed = packing.pack(&host, decl.dtype);
+        let purpose = format!("the weight {}", decl.name);
+        let buffer = engine.context.alloc_for(packed.len(), &purpose)?;
+        engine.with_stream(|stream| stream.upload(&packed, &buffer, 0))?;
         Ok(buffer)
     }
 }

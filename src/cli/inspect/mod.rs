@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::model::{CheckpointArgs, local};
 use super::output::{print, print_json, table};
 use super::settings::SettingsArgs;
-use super::{DTypeArg, Global};
+use super::{DTypeArg, Global, Switch};
 use crate::backend::cann::soc::Soc;
 use crate::backend::{Device, DeviceKind};
 use crate::cancel::Cancel;
@@ -24,7 +24,7 @@ use crate::tensor::DType;
 use crate::{Error, Result};
 use component::Component;
 use cost::DeviceCost;
-use plan::Plans;
+use plan::{Kernels, Plans};
 
 #[derive(Args)]
 pub(super) struct InspectArgs {
@@ -43,6 +43,12 @@ pub(super) struct InspectArgs {
     /// The Ascend chip that plans are made for: 910B1, 910B2, 910B3, 910B4, 910B4-1.
     #[arg(long, value_name = "CHIP", default_value = "910B2")]
     soc: String,
+    /// Our own kernels in the plans; off: CANN's operators only.
+    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    kernels: Switch,
+    /// Predict our own kernels with the twin's timing model, which takes minutes for large models.
+    #[arg(long)]
+    time_kernels: bool,
     /// What is computed in. auto is f32 on reference and cpu, bf16 on cuda and cann, f16 on twin.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto, value_name = "DTYPE")]
     dtype: DTypeArg,
@@ -139,11 +145,16 @@ pub(super) fn run(args: &InspectArgs, global: &Global, cancel: &Cancel) -> Resul
         .iter()
         .map(|&(device, dtype)| DeviceCost::new(device, dtype, &settings, &checkpoint))
         .collect();
+    let kernels = match (args.kernels, args.time_kernels) {
+        (Switch::Off, _) => Kernels::Off,
+        (Switch::On, false) => Kernels::Counted,
+        (Switch::On, true) => Kernels::Timed,
+    };
     let plans = targets
         .iter()
         .filter(|(device, _)| matches!(device.kind, DeviceKind::Cann | DeviceKind::Twin))
-        .map(|&(_, dtype)| Plans::new(soc, dtype, &settings, &checkpoint))
-        .collect();
+        .map(|&(_, dtype)| Plans::new(soc, kernels, dtype, &settings, &checkpoint, cancel))
+        .collect::<Result<_>>()?;
     let report = report(args, &checkpoint, &settings, costs, plans)?;
     if args.json {
         print_json(&report)?;

@@ -1,19 +1,32 @@
 //! What a generation is on an Ascend chip: launches, memory and a predicted time. No device is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use ascendit_kernels::Chip;
 use serde::Serialize;
 
 use super::super::output::table;
+use crate::Result;
 use crate::backend::DeviceKind;
+use crate::backend::cann::lower::Target;
 use crate::backend::cann::plan::Plan;
-use crate::backend::cann::predict::{predict, workspace_bytes};
+use crate::backend::cann::predict::{Prediction, predict, workspace_bytes};
 use crate::backend::cann::soc::Soc;
+use crate::backend::cann::timing;
+use crate::cancel::Cancel;
 use crate::checkpoint::Checkpoint;
 use crate::disk::size_text;
 use crate::graph::cost;
 use crate::pipeline::{Estimate, Settings, Stage, stage_graphs};
 use crate::tensor::DType;
+
+/// Whether plans have kernels of our own, and whether those are timed by the twin's model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernels {
+    Off,
+    Counted,
+    Timed,
+}
 
 /// The plans of a generation's programs.
 #[derive(Serialize)]
@@ -33,7 +46,7 @@ struct ProgramPlan {
     stage: Stage,
     runs: usize,
     launches: usize,
-    operators: BTreeMap<&'static str, OperatorPlan>,
+    operators: BTreeMap<String, OperatorPlan>,
     copies: usize,
     copied_bytes: u64,
     /// Copies that CANN makes first of operands that are not in one piece.
@@ -66,32 +79,46 @@ struct Seconds {
 impl Plans {
     pub(super) fn new(
         soc: &Soc,
+        kernels: Kernels,
         dtype: DType,
         settings: &Settings,
         checkpoint: &Checkpoint,
-    ) -> Self {
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let chip = Chip::find(soc.name).expect("chips of plans are chips of the twin");
+        let target = Target {
+            kernels: (kernels != Kernels::Off).then_some(*chip),
+            ..Target::CANN
+        };
         let graphs = stage_graphs(settings, checkpoint, dtype);
         let programs: Vec<ProgramPlan> = graphs
             .iter()
-            .map(|part| {
-                let plan = Plan::new(&part.graph, true);
+            .map(|part| -> Result<_> {
+                let plan = Plan::new(&part.graph, target);
                 let weights = cost::weight_bytes(&part.graph);
-                ProgramPlan::new(part.stage, part.runs, &plan, weights, soc)
+                let timed = match kernels {
+                    Kernels::Timed => timing::seconds(&plan, chip, cancel)?,
+                    _ => HashMap::new(),
+                };
+                let predicted = predict(&plan, &timed, soc);
+                Ok(ProgramPlan::new(
+                    part.stage, part.runs, &plan, weights, predicted, soc,
+                ))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let mut predicted = Seconds::default();
         for program in &programs {
             predicted.roofline_s += program.runs as f64 * program.predicted.roofline_s;
             predicted.calibrated_s += program.runs as f64 * program.predicted.calibrated_s;
         }
-        Self {
+        Ok(Self {
             chip: soc.name,
             dtype: dtype.name(),
             peak_bytes: Estimate::on(DeviceKind::Cann, settings, checkpoint, dtype).peak_bytes(),
             memory_bytes: soc.memory_bytes,
             programs,
             predicted,
-        }
+        })
     }
 
     pub(super) fn text(&self) -> String {
@@ -138,7 +165,7 @@ impl Plans {
             ]];
             rows.extend(program.operators.iter().map(|(name, operator)| {
                 let count = operator.launches.to_string();
-                vec![(*name).to_owned(), count, size_text(operator.moved_bytes)]
+                vec![name.clone(), count, size_text(operator.moved_bytes)]
             }));
             blocks.push(table(&rows));
         }
@@ -156,15 +183,23 @@ impl Plans {
 }
 
 impl ProgramPlan {
-    fn new(stage: Stage, runs: usize, plan: &Plan, weight_bytes: u64, soc: &Soc) -> Self {
-        let mut operators: BTreeMap<&'static str, OperatorPlan> = BTreeMap::new();
+    fn new(
+        stage: Stage,
+        runs: usize,
+        plan: &Plan,
+        weight_bytes: u64,
+        seconds: Prediction,
+        soc: &Soc,
+    ) -> Self {
+        let mut operators: BTreeMap<String, OperatorPlan> = BTreeMap::new();
         for launch in &plan.launches {
-            let operator = operators.entry(launch.call.op.name()).or_default();
+            let operator = operators
+                .entry(launch.call.op.name().to_owned())
+                .or_default();
             operator.launches += 1;
             operator.moved_bytes += launch.call.bytes();
         }
         let counts = plan.counts();
-        let seconds = predict(plan, soc);
         Self {
             stage,
             runs,

@@ -35,6 +35,9 @@ impl Lowering<'_> {
         scale: f32,
         mask: Mask,
     ) -> View {
+        if let Some(out) = self.attention_kernel(inputs, scale, mask) {
+            return out;
+        }
         let [q, k, v] = [0, 1, 2].map(|i| self.contiguous(&inputs[i]));
         let lengths = match mask {
             Mask::KeyLengths => self.lengths(&inputs[3], k.shape[1]),
@@ -43,7 +46,7 @@ impl Lowering<'_> {
         let whole = mask == Mask::None || (mask == Mask::KeyLengths && lengths.is_none());
         let (count, head, value_head) = (q.shape[2], q.shape[3], v.shape[3]);
         let width = head.max(value_head).next_multiple_of(HEAD_STEP);
-        let prompt = self.prompt_attention
+        let prompt = self.target.prompt_attention
             && q.dtype != DType::F32
             && width <= MAX_HEADS[0]
             && count <= MAX_COUNT
@@ -64,7 +67,7 @@ impl Lowering<'_> {
     }
 
     /// The lengths of rows, unless all keys are seen by all.
-    fn lengths(&self, lengths: &View, keys: usize) -> Option<Lengths> {
+    pub(super) fn lengths(&self, lengths: &View, keys: usize) -> Option<Lengths> {
         match &self.bases[lengths.base.0] {
             Base::Constant(tensor) => {
                 let Data::I64(known) = tensor.data() else {
@@ -153,6 +156,9 @@ impl Lowering<'_> {
     /// `swap` exchanges the two channels of each pair, and the sine of a pair's first channel has a
     /// minus sign.
     pub(super) fn rope(&mut self, inputs: &[View], pairs: RopePairs) -> View {
+        if let Some(out) = self.rope_kernel(inputs, pairs, None) {
+            return out;
+        }
         let x = self.contiguous(&inputs[0]);
         let shape = x.shape.clone();
         let (axis, split) = parted(&shape, pairs);
@@ -194,13 +200,8 @@ impl Lowering<'_> {
     }
 
     fn constant(&mut self, tensor: HostTensor) -> View {
-        let view = View::whole(
-            super::BaseId(self.bases.len()),
-            tensor.dtype(),
-            tensor.shape(),
-        );
-        self.bases.push(Base::Constant(Arc::new(tensor)));
-        view
+        let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
+        self.base(Base::Constant(Arc::new(tensor)), dtype, &shape)
     }
 }
 

@@ -91,6 +91,17 @@ fn wish(graph: &Graph, node: &Node) -> Option<DType> {
             let dtype = of_convolution(node.dtype, w, &node.shape, stride, &around, *groups);
             Some(dtype)
         }
+        Op::CausalConv3d {
+            stride,
+            padding,
+            bias: true,
+            ..
+        } => {
+            let w = &graph.node(node.inputs[1]).shape;
+            let (around, _) = divided(&[(0, 0), padding[0], padding[1]]);
+            let dtype = of_convolution(node.dtype, w, &node.shape, stride, &around, 1);
+            Some(dtype)
+        }
         _ => None,
     }
 }

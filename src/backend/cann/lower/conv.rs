@@ -4,8 +4,41 @@ use super::super::call::Aclnn;
 use super::super::view::View;
 use super::Lowering;
 use super::bias::of_convolution;
+use crate::graph::{Node, Op};
 
 impl Lowering<'_> {
+    /// `(x [B, C, T, H, W], w, b?, cache?)`, see [`Op::CausalConv3d`]. For CANN's operator the frames in front
+    /// are put there first.
+    pub(super) fn causal_conv(&mut self, node: &Node, inputs: &[View]) -> View {
+        if let Some(out) = self.causal_conv_kernel(node, None) {
+            return out;
+        }
+        let Op::CausalConv3d {
+            stride,
+            padding,
+            bias,
+            cached,
+        } = node.op
+        else {
+            unreachable!("asked for causal convolutions only");
+        };
+        let (x, fixed) = (&inputs[0], &inputs[1..2 + usize::from(bias)]);
+        let front = inputs[1].shape[2] - 1;
+        let before = match (cached, inputs.last()) {
+            (true, Some(cache)) => vec![cache.clone()],
+            _ => vec![x.slice(2, 0, 1); front],
+        };
+        let mut frames = x.shape.clone();
+        frames[2] += front;
+        let x = match front {
+            0 => x.clone(),
+            _ => self.concat(&[before, vec![x.clone()]].concat(), 2, &frames),
+        };
+        let operands = [&[x], fixed].concat();
+        let padding = [(0, 0), padding[0], padding[1]];
+        self.conv(&operands, &stride, &padding, 1, &node.shape)
+    }
+
     /// `(x [B, C, S..], w [O, C / groups, K..], b?)`. CANN pads both ends of an axis alike; other
     /// padding is put around `x` first.
     pub(super) fn conv(
@@ -16,6 +49,9 @@ impl Lowering<'_> {
         groups: usize,
         shape: &[usize],
     ) -> View {
+        if let Some(out) = self.flat_conv_kernel(inputs, stride, padding, groups, shape) {
+            return out;
+        }
         let (around, rest) = divided(padding);
         let x = self.pad_all(&inputs[0], [(0, 0); 2].into_iter().chain(rest).collect());
         let dtype = x.dtype;

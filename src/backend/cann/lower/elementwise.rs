@@ -50,6 +50,13 @@ impl Lowering<'_> {
 
     /// `x + a · b` in one launch.
     pub(super) fn add_product(&mut self, x: &View, [a, b]: [&View; 2], shape: &[usize]) -> View {
+        for (y, gate) in [(a, b), (b, a)] {
+            if is_gate(&gate.unexpanded(), shape)
+                && let Some(out) = self.residual_kernel(x, y, Some(&gate.unexpanded()))
+            {
+                return out;
+            }
+        }
         let inputs = [x, a, b].map(|view| self.contiguous(&view.unexpanded()));
         self.emit(Aclnn::Addcmul, inputs.to_vec(), x.dtype, shape)
     }
@@ -61,6 +68,11 @@ impl Lowering<'_> {
             Binary::Mul => Aclnn::Mul,
             Binary::Div => Aclnn::Div,
         };
+        if f == Binary::Add
+            && let Some(out) = self.residual_kernel(a, b, None)
+        {
+            return out;
+        }
         // Two values of one order in memory are combined in that order.
         if let (Some(order), true) = (a.dense_order(), a.shape == b.shape)
             && a.strides == b.strides
@@ -72,5 +84,13 @@ impl Lowering<'_> {
         }
         let inputs = [a, b].map(|view| self.contiguous(&view.unexpanded()));
         self.emit(op, inputs.to_vec(), a.dtype, shape)
+    }
+}
+
+/// Whether a factor of a `[B, L, C]` is one per channel, for all tokens of a batch row.
+fn is_gate(factor: &View, shape: &[usize]) -> bool {
+    match (factor.shape.as_slice(), shape) {
+        (&[rows, 1, channels], &[batch, _, c]) => channels == c && (rows == batch || rows == 1),
+        _ => false,
     }
 }

@@ -9,6 +9,7 @@ mod attention;
 mod bias;
 mod conv;
 mod elementwise;
+mod kernels;
 mod movement;
 mod norm;
 mod product;
@@ -16,10 +17,13 @@ mod product;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use ascendit_kernels::Chip;
+
 use super::call::{Aclnn, Call};
+use super::packing::Packing;
 use super::view::{BaseId, View};
 use crate::graph::expand::expand;
-use crate::graph::{Binary, Graph, Mask, Node, NodeId, Op, RopePairs};
+use crate::graph::{Binary, Graph, Mask, Node, NodeId, Op, RopePairs, Unary};
 use crate::tensor::{DType, HostTensor, numel};
 
 /// What a buffer holds.
@@ -29,8 +33,8 @@ pub enum Base {
     Temp(usize),
     /// An input of the program, by its place among the inputs.
     Input(usize),
-    /// A weight, by its place among the weights.
-    Weight(usize),
+    /// A weight, by its place among the weights, and how it lies.
+    Weight(usize, Packing),
     /// A tensor known when the plan is made.
     Constant(Arc<HostTensor>),
 }
@@ -57,11 +61,28 @@ pub struct Lowered {
     pub outputs: Vec<BaseId>,
 }
 
-/// Turns a graph into launches. `prompt_attention` says whether CANN has its operator for inference.
-pub fn lower(graph: &Graph, prompt_attention: bool) -> Lowered {
+/// What launches may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Whether CANN has its attention operator for inference.
+    pub prompt_attention: bool,
+    /// The chip whose kernels of our own are there, if they are and are wanted.
+    pub kernels: Option<Chip>,
+}
+
+impl Target {
+    /// All of CANN, and no kernels of our own.
+    pub const CANN: Self = Self {
+        prompt_attention: true,
+        kernels: None,
+    };
+}
+
+/// Turns a graph into launches.
+pub fn lower(graph: &Graph, target: Target) -> Lowered {
     let mut graph = expand(graph, &is_kept);
     bias::settle(&mut graph);
-    let products = products_of_sums(&graph);
+    let fusions = fusions(&graph, target.kernels.is_some());
     let mut lowering = Lowering {
         bases: vec![],
         launches: vec![],
@@ -69,11 +90,12 @@ pub fn lower(graph: &Graph, prompt_attention: bool) -> Lowered {
         gathered: HashMap::new(),
         moved: HashMap::new(),
         tables: HashMap::new(),
+        narrow: HashMap::new(),
         scope: 0,
-        prompt_attention,
+        target,
         graph: &graph,
-        fused: products.values().copied().collect(),
-        products,
+        parts: fusions.values().copied().collect(),
+        fusions,
     };
     let is_output = |id| graph.outputs.iter().any(|port| port.node == id);
     let mut copies: HashMap<NodeId, BaseId> = HashMap::new();
@@ -127,39 +149,41 @@ fn settle(view: &mut View, moved: &HashMap<BaseId, (BaseId, usize)>) {
 fn is_kept(op: &Op) -> bool {
     !matches!(
         op,
-        Op::CausalConv3d { .. }
-            | Op::Attention {
-                mask: Mask::Causal,
-                ..
-            }
+        Op::Attention {
+            mask: Mask::Causal,
+            ..
+        }
     )
 }
 
-/// Products that only a sum of the same shape takes, by the sum: both are one launch.
-fn products_of_sums(graph: &Graph) -> HashMap<NodeId, NodeId> {
+/// Values that only one other value is made of and that can be computed together with it; by that other
+/// one. With kernels of our own there are more.
+fn fusions(graph: &Graph, kernels: bool) -> HashMap<NodeId, NodeId> {
     let mut uses = vec![0; graph.nodes.len()];
     let inputs = graph.nodes.iter().flat_map(|node| &node.inputs);
     let taken = inputs.chain(graph.outputs.iter().map(|port| &port.node));
     taken.for_each(|id| uses[id.index()] += 1);
-    let fits = |sum: &Node, id: NodeId| {
-        let node = graph.node(id);
-        let other = sum.inputs.iter().find(|input| **input != id);
-        node.op == Op::Binary(Binary::Mul)
-            && uses[id.index()] == 1
-            && node.shape == sum.shape
-            && other.is_some_and(|other| graph.node(*other).shape == sum.shape)
+    let fits = |node: &Node, id: NodeId| {
+        let part = graph.node(id);
+        let other = node.inputs.iter().find(|input| **input != id);
+        let even = part.shape == node.shape
+            && other.is_some_and(|other| graph.node(*other).shape == node.shape);
+        let narrow = kernels && matches!(node.dtype, DType::F16 | DType::BF16);
+        uses[id.index()] == 1
+            && match (&node.op, &part.op) {
+                (Op::Binary(Binary::Add), Op::Binary(Binary::Mul)) => even,
+                (Op::Binary(Binary::Add), Op::CausalConv3d { .. }) => even && narrow,
+                (Op::Unary(Unary::Silu), Op::GroupNorm { .. } | Op::LayerNorm { .. }) => narrow,
+                (Op::Rope { .. }, Op::RmsNorm { .. }) => narrow && node.inputs[0] == id,
+                _ => false,
+            }
     };
-    let sums = graph.ids().filter_map(|id| {
+    let fused = graph.ids().filter_map(|id| {
         let node = graph.node(id);
-        let sum = node.op == Op::Binary(Binary::Add);
-        let product = node
-            .inputs
-            .iter()
-            .copied()
-            .find(|&input| sum && fits(node, input));
-        product.map(|product| (id, product))
+        let part = node.inputs.iter().copied().find(|&input| fits(node, input));
+        part.map(|part| (id, part))
     });
-    sums.collect()
+    fused.collect()
 }
 
 /// Launches under construction.
@@ -175,31 +199,67 @@ struct Lowering<'g> {
     moved: HashMap<BaseId, (BaseId, usize)>,
     /// Tables of rotary embedding for whole heads.
     tables: HashMap<(BaseId, BaseId, DType, RopePairs), [View; 2]>,
+    /// Lengths of rows in 32 bits.
+    narrow: HashMap<BaseId, View>,
     scope: u32,
-    prompt_attention: bool,
-    /// Products that their sums compute, by the sum.
-    products: HashMap<NodeId, NodeId>,
-    /// Those products.
-    fused: HashSet<NodeId>,
+    target: Target,
+    /// Values that are computed together with the one that is made of them, by the latter.
+    fusions: HashMap<NodeId, NodeId>,
+    /// Those values.
+    parts: HashSet<NodeId>,
 }
 
 impl Lowering<'_> {
     fn value(&mut self, node: &Node, id: NodeId) -> View {
-        if self.fused.contains(&id) {
-            // Nobody but the sum asks for it.
+        if self.parts.contains(&id) {
+            // Nobody but what it is a part of asks for it.
             return View::whole(BaseId(usize::MAX), node.dtype, &node.shape);
         }
-        if let Some(&product) = self.products.get(&id) {
-            return self.sum_with_product(node, product);
+        match self.fusions.get(&id) {
+            Some(&part) => self.with_part(node, part),
+            None => self.alone(node),
         }
-        let inputs: Vec<View> = node
-            .inputs
-            .iter()
-            .map(|id| self.values[id.index()].clone())
-            .collect();
+    }
+
+    /// A value together with one that nothing else is made of.
+    fn with_part(&mut self, node: &Node, id: NodeId) -> View {
+        let part = self.graph.node(id);
+        let other = node.inputs.iter().find(|input| **input != id);
+        let other = other.map(|id| self.values[id.index()].clone());
+        let parts = self.values_of(part);
+        let fused = match (&node.op, &part.op, other) {
+            (Op::Binary(_), Op::Binary(_), Some(other)) => {
+                Some(self.add_product(&other, [&parts[0], &parts[1]], &node.shape))
+            }
+            (Op::Binary(_), Op::CausalConv3d { .. }, Some(other)) => {
+                self.causal_conv_kernel(part, Some(&other))
+            }
+            (Op::Unary(_), norm, _) => self.norm_kernel(norm, &parts, true),
+            (Op::Rope { pairs }, Op::RmsNorm { eps }, _) => {
+                let tables = [1, 2].map(|i| self.values[node.inputs[i].index()].clone());
+                let inputs = [&parts[..1], &tables].concat();
+                self.rope_kernel(&inputs, *pairs, Some((&parts[1], *eps)))
+            }
+            _ => None,
+        };
+        fused.unwrap_or_else(|| {
+            let value = self.alone(part);
+            self.values[id.index()] = value;
+            self.alone(node)
+        })
+    }
+
+    fn values_of(&self, node: &Node) -> Vec<View> {
+        let inputs = node.inputs.iter();
+        inputs.map(|id| self.values[id.index()].clone()).collect()
+    }
+
+    /// A value by its operation alone.
+    fn alone(&mut self, node: &Node) -> View {
+        let inputs = self.values_of(node);
         match &node.op {
             Op::Input => self.input(node),
-            Op::Weight(index) => self.leaf(Base::Weight(*index), node),
+            Op::Weight(index) => self.leaf(Base::Weight(*index, Packing::Stored), node),
             Op::Constant(tensor) => self.leaf(Base::Constant(Arc::clone(tensor)), node),
             Op::Unary(f) => self.unary(*f, &inputs[0]),
             Op::Affine { mul, add } => self.affine(&inputs[0], *mul, *add),
@@ -213,12 +273,13 @@ impl Lowering<'_> {
                 groups,
                 ..
             } => self.conv(&inputs, stride, padding, *groups, &node.shape),
+            Op::CausalConv3d { .. } => self.causal_conv(node, &inputs),
             Op::Attention { scale, mask } => self.attention(&inputs, node, *scale, *mask),
             Op::Rope { pairs } => self.rope(&inputs, *pairs),
-            Op::LayerNorm { axis, eps, .. } => self.layer_norm(&inputs, *axis, *eps),
+            Op::LayerNorm { axis, eps, .. } => self.layer_norm(&node.op, &inputs, *axis, *eps),
             Op::AdaLayerNorm { eps } => self.ada_layer_norm(&inputs, *eps),
             Op::RmsNorm { eps } => self.rms_norm(&inputs[0], &inputs[1], *eps),
-            Op::GroupNorm { groups, eps } => self.group_norm(&inputs, *groups, *eps),
+            Op::GroupNorm { groups, eps } => self.group_norm(&node.op, &inputs, *groups, *eps),
             Op::Softmax => self.softmax(&inputs[0]),
             Op::Reduce { kind, axes } => self.reduce(&inputs[0], *kind, axes),
             Op::Reshape(shape) => self.reshape(&inputs[0], shape),
@@ -232,17 +293,8 @@ impl Lowering<'_> {
                 after,
             } => self.pad(&inputs[0], *axis, *before, *after),
             Op::Gather => self.gather(&inputs[0], &inputs[1], &node.shape),
-            Op::Resize { mode, .. } => self.resize(&inputs[0], *mode, &node.shape),
-            Op::CausalConv3d { .. } => unreachable!("expanded before"),
+            Op::Resize { mode, factors } => self.resize(&inputs[0], *mode, factors, &node.shape),
         }
-    }
-
-    fn sum_with_product(&mut self, node: &Node, product: NodeId) -> View {
-        let other = node.inputs.iter().find(|input| **input != product);
-        let other = other.expect("a sum of a product and something else");
-        let [a, b] = [0, 1].map(|i| self.graph.node(product).inputs[i]);
-        let [x, a, b] = [*other, a, b].map(|id| self.values[id.index()].clone());
-        self.add_product(&x, [&a, &b], &node.shape)
     }
 
     fn input(&mut self, node: &Node) -> View {
@@ -254,17 +306,20 @@ impl Lowering<'_> {
     }
 
     fn leaf(&mut self, base: Base, node: &Node) -> View {
+        self.base(base, node.dtype, &node.shape)
+    }
+
+    /// A new buffer.
+    fn base(&mut self, base: Base, dtype: DType, shape: &[usize]) -> View {
         let id = BaseId(self.bases.len());
         self.bases.push(base);
-        View::whole(id, node.dtype, &node.shape)
+        View::whole(id, dtype, shape)
     }
 
     /// A new value.
     fn temp(&mut self, dtype: DType, shape: &[usize]) -> View {
-        let id = BaseId(self.bases.len());
-        self.bases
-            .push(Base::Temp(numel(shape) * dtype.size_bytes()));
-        View::whole(id, dtype, shape)
+        let bytes = numel(shape) * dtype.size_bytes();
+        self.base(Base::Temp(bytes), dtype, shape)
     }
 
     /// A new value whose elements lie in the order in which those of a dense view lie.

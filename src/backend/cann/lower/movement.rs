@@ -18,7 +18,8 @@ impl Lowering<'_> {
     }
 
     /// One joining launch; or, where the largest part would have to be brought into one piece for it,
-    /// a copy of each part to its place.
+    /// a copy of each part to its place. With kernels of our own, in the order in which the largest part
+    /// lies: what they write goes on so.
     pub(super) fn concat(&mut self, parts: &[View], axis: usize, shape: &[usize]) -> View {
         let largest = parts.iter().max_by_key(|part| part.size_bytes());
         let largest = largest.expect("there are parts");
@@ -29,6 +30,14 @@ impl Lowering<'_> {
         }
         if let Some(order) = self.order_of_joint(largest, axis) {
             return self.join_in(&order, parts, axis, shape);
+        }
+        let order = largest.order();
+        let whole = largest.unexpanded().shape == largest.shape;
+        if self.target.kernels.is_some() && whole && !order.is_sorted() {
+            let parts: Vec<View> = parts.iter().map(|part| part.permute(&order)).collect();
+            let stored: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+            let back = inverse(&order);
+            return self.concat(&parts, back[axis], &stored).permute(&back);
         }
         let out = self.temp(dtype, shape);
         let mut start = 0;
@@ -96,7 +105,16 @@ impl Lowering<'_> {
     }
 
     /// Operators for enlargement take three spatial axes; fewer get axes of size 1 in front.
-    pub(super) fn resize(&mut self, x: &View, mode: ResizeMode, shape: &[usize]) -> View {
+    pub(super) fn resize(
+        &mut self,
+        x: &View,
+        mode: ResizeMode,
+        factors: &[usize],
+        shape: &[usize],
+    ) -> View {
+        if let Some(out) = self.resize_kernel(x, mode, factors, shape) {
+            return out;
+        }
         let op = match mode {
             ResizeMode::Nearest => Aclnn::UpsampleNearest3d,
             ResizeMode::Linear => Aclnn::UpsampleTrilinear3d,

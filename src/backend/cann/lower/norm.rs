@@ -3,13 +3,16 @@
 use super::super::call::Aclnn;
 use super::super::view::View;
 use super::{Lowering, inverse};
-use crate::graph::Reduce;
+use crate::graph::{Op, Reduce};
 use crate::tensor::DType;
 
 impl Lowering<'_> {
     /// `(x, weight? [C], bias? [C])`. CANN normalises the last axis; another one is moved there, and
     /// the result stays in that order in memory for what comes next.
-    pub(super) fn layer_norm(&mut self, inputs: &[View], axis: usize, eps: f32) -> View {
+    pub(super) fn layer_norm(&mut self, op: &Op, inputs: &[View], axis: usize, eps: f32) -> View {
+        if let Some(out) = self.norm_kernel(op, inputs, false) {
+            return out;
+        }
         let rank = inputs[0].shape.len();
         let mut order: Vec<usize> = (0..rank).filter(|&a| a != axis).collect();
         order.push(axis);
@@ -26,6 +29,9 @@ impl Lowering<'_> {
     /// `layer_norm(x) · (1 + scale) + shift` as one normalisation per row, with the row's `1 + scale`
     /// and `shift` as weight and bias in f32: no pass over `x` is added.
     pub(super) fn ada_layer_norm(&mut self, inputs: &[View], eps: f32) -> View {
+        if let Some(out) = self.ada_layer_norm_kernel(inputs, eps) {
+            return out;
+        }
         let x = self.contiguous(&inputs[0]);
         let shift = self.cast(&inputs[1], DType::F32);
         let scale = self.cast(&inputs[2], DType::F32);
@@ -61,7 +67,10 @@ impl Lowering<'_> {
         out
     }
 
-    pub(super) fn group_norm(&mut self, inputs: &[View], groups: usize, eps: f32) -> View {
+    pub(super) fn group_norm(&mut self, op: &Op, inputs: &[View], groups: usize, eps: f32) -> View {
+        if let Some(out) = self.norm_kernel(op, inputs, false) {
+            return out;
+        }
         let operands: Vec<View> = inputs.iter().map(|view| self.contiguous(view)).collect();
         let x = &operands[0];
         let (dtype, shape) = (x.dtype, x.shape.clone());
