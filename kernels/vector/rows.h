@@ -132,6 +132,30 @@ template <Binary op> __aicore__ inline void with_columns(const Tile &tile, const
     barrier();
 }
 
+/// `x = x * rows + offset`, over whole pitches, with a block of eight for each row and a value for each column of the offset.
+__aicore__ inline void with_rows_and_columns(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &blocks,
+                                             const LocalTensor<float> &offset)
+{
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    if (over_rows(tile)) {
+        const BinaryRepeatParams strides(1, 0, 1, pitch, 1, 0);
+        for (uint32_t at = 0; at < tile.pitch; at += LANES)
+            AscendC::FusedMulAdd(x[at], blocks, offset[at], static_cast<uint64_t>(least(LANES, tile.pitch - at)),
+                                 static_cast<uint8_t>(tile.rows), strides);
+    } else {
+        const BinaryRepeatParams strides(1, 0, 1, 8, 0, 8);
+        const uint32_t whole = tile.pitch / LANES, rest = tile.pitch % LANES, last = whole * LANES;
+        for (uint32_t row = 0; row < tile.rows; ++row) {
+            const LocalTensor<float> line = x[row * tile.pitch], block = blocks[row * BLOCK];
+            if (whole)
+                AscendC::FusedMulAdd(line, block, offset, static_cast<uint64_t>(LANES), static_cast<uint8_t>(whole), strides);
+            if (rest)
+                AscendC::FusedMulAdd(line[last], block, offset[last], static_cast<uint64_t>(rest), static_cast<uint8_t>(1), strides);
+        }
+    }
+    barrier();
+}
+
 /// `x = x * factor + offset`, over whole pitches, with values for each column.
 __aicore__ inline void scale_and_shift(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &factor,
                                        const LocalTensor<float> &offset)
@@ -232,6 +256,27 @@ __aicore__ inline void sums(Tile tile, const LocalTensor<float> &out, LocalTenso
     const uint64_t mask[2] = {held * 0x0101010101010101, 0};
     AscendC::BlockReduceSum(out, blocks, rows / BLOCK, mask, 1, 1, 8);
     barrier();
+}
+
+/// `out` = squares of `x`, or where rows are short and whole, sums of the squares of their halves; the tile of them.
+__aicore__ inline Tile squares(Tile tile, const LocalTensor<float> &out, const LocalTensor<float> &x)
+{
+    if (tile.columns > FOLDED || tile.columns % LINE != 0 || !over_rows(tile)) {
+        AscendC::Mul(out, x, x, static_cast<int32_t>(tile.rows * tile.pitch));
+        barrier();
+        return tile;
+    }
+    tile.columns /= 2;
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK), lines = static_cast<uint8_t>(tile.rows);
+    const BinaryRepeatParams strides(1, 1, 1, pitch, pitch, pitch);
+    for (uint32_t at = 0; at < tile.columns; at += LANES) issue<Binary::Mul>(out[at], x[at], x[at], LANES, lines, strides);
+    barrier();
+    for (uint32_t at = 0; at < tile.columns; at += LANES) {
+        const LocalTensor<float> other = x[tile.columns + at];
+        AscendC::MulAddDst(out[at], other, other, static_cast<uint64_t>(LANES), lines, strides);
+    }
+    barrier();
+    return tile;
 }
 
 /// `x[0..pitch]` = sum of all rows; the others are lost.
