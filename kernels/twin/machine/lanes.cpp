@@ -129,7 +129,7 @@ void overlap(const Issue &issue, const Lanes &lanes, const Operand &to, const Op
     const bool same_place = to.start == from.start && to.size == from.size && to.block == from.block;
     if (same_place && to.repeat == from.repeat && (to.repeat || lanes.repeats == 1 || accumulates)) return;
     // By which repeat a block is written first.
-    static thread_local uint16_t written[BLOCKS];
+    uint16_t written[BLOCKS];
     std::bitset<BLOCKS> marked;
     each_bytes(lanes, to, false, [&](uint32_t repeat, uint32_t start, uint32_t bytes) {
         for (uint32_t block = start / 32; block <= (start + bytes - 1) / 32; ++block) {
