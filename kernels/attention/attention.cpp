@@ -25,20 +25,28 @@ __aicore__ inline void Run(GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR lengths, GM_
     }
 }
 
+template <typename T>
+__aicore__ inline void Attention(GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR lengths, GM_ADDR bias, GM_ADDR out, GM_ADDR workspace,
+                                 const AttentionTiling &tiling)
+{
+    if (tiling.half_scores) Run<T, half>(q, k, v, lengths, bias, out, workspace, tiling);
+    else Run<T, float>(q, k, v, lengths, bias, out, workspace, tiling);
+}
+
 } // namespace
 
 extern "C" __global__ __aicore__ void attention_f16(GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR lengths, GM_ADDR bias, GM_ADDR out,
                                                     GM_ADDR workspace, AttentionTiling tiling)
 {
     KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIC_1_2);
-    Run<half, float>(q, k, v, lengths, bias, out, workspace, tiling);
+    Attention<half>(q, k, v, lengths, bias, out, workspace, tiling);
 }
 
 extern "C" __global__ __aicore__ void attention_bf16(GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR lengths, GM_ADDR bias, GM_ADDR out,
                                                      GM_ADDR workspace, AttentionTiling tiling)
 {
     KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIC_1_2);
-    Run<bfloat16_t, float>(q, k, v, lengths, bias, out, workspace, tiling);
+    Attention<bfloat16_t>(q, k, v, lengths, bias, out, workspace, tiling);
 }
 
 #ifdef ASCENDIT_TWIN
