@@ -104,7 +104,8 @@ public:
         for (uint32_t i = 0; i < 2 * EIGHT; ++i) Brcb(spread[i * BLOCK], maximum, eights, BrcbRepeatParams(2 * EIGHT, 2 * EIGHT * EIGHT));
         Done();
         for (uint32_t i = 0; i < slabs; ++i)
-            Sub(s[i * LANES], s[i * LANES], spread[(i + 1) % 2 * LANES], LANES, r.rows, BinaryRepeatParams(1, 1, 1, pitch, pitch, 2 * EIGHT));
+            Sub(s[i * LANES], s[i * LANES], spread[(i + 1) % 2 * LANES], LANES, r.rows,
+                BinaryRepeatParams(1, 1, 1, pitch, pitch, 2 * EIGHT));
         Done();
         if (!biased) {
             Muls(s, s, static_cast<S>(t.scale), count);

@@ -159,7 +159,8 @@ private:
             const Job &job = scores.job;
             if (job.first && tile == 0) {
                 const Place place = PlaceOf(t.q, scores.group.outer, scores.group.inner, scores.group.head);
-                Nz(q_l1[Query(job) * t.block * depth], q_gm[place.start + job.row * place.token], job.rows, t.head_dim, place.token, t.block);
+                Nz(q_l1[Query(job) * t.block * depth], q_gm[place.start + job.row * place.token], job.rows, t.head_dim, place.token,
+                   t.block);
             }
             LoadTile(k_ring, k_l1, k_gm, t.k, scores, tile);
         }
@@ -198,7 +199,8 @@ private:
     __aicore__ inline uint32_t Keys(const Job &job, uint32_t tile) const { return Least(TILE, job.width - tile * TILE); }
 
     /// `rows` rows of `columns` values, `pitch` values apart → NZ with column panels of `height` rows.
-    __aicore__ inline void Nz(const LocalTensor<T> &to, const GlobalTensor<T> &from, uint32_t rows, uint32_t columns, uint64_t pitch, uint32_t height)
+    __aicore__ inline void Nz(const LocalTensor<T> &to, const GlobalTensor<T> &from, uint32_t rows, uint32_t columns, uint64_t pitch,
+                               uint32_t height)
     {
         Nd2NzParams params;
         params.ndNum = 1;
@@ -241,7 +243,8 @@ private:
     __aicore__ inline uint32_t Rows(uint32_t rows) const { return rows == 1 ? BLOCK : rows; }
 
     /// Blocks of A in L1, in column panels of `height` rows → L0A, from a panel on.
-    __aicore__ inline void LoadLeft(const LocalTensor<T> &to, const LocalTensor<T> &from, uint32_t height, uint32_t rows, uint32_t panel, uint32_t panels)
+    __aicore__ inline void LoadLeft(const LocalTensor<T> &to, const LocalTensor<T> &from, uint32_t height, uint32_t rows, uint32_t panel,
+                                     uint32_t panels)
     {
         LoadData2DParams params;
         params.repeatTimes = (rows + BLOCK - 1) / BLOCK;

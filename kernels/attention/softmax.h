@@ -30,8 +30,8 @@ public:
         : t(tiling), depth(Up(t.head_dim, BLOCK)), width(depth + EIGHT), biased(bias != nullptr), core(GetBlockIdx() / 2),
           sub(GetBlockIdx() % 2), lengths(lengths), scores(t, lengths, core, GetBlockNum()), values(t, lengths, core, GetBlockNum()),
           parts{Take(pipe)}, in{parts.Take<S>(t.in_bytes / sizeof(S)), parts.Take<S>(t.in_bytes / sizeof(S))},
-          out_rows(parts.Take<T>(t.in_bytes / sizeof(S))), probabilities(t, biased, parts), acc(parts.TakeBeside(t.group * (t.block / 2) * width)),
-          maxima(parts.Take<float>(t.group * 2 * ROWS)), factors(parts.Take<float>(STACKS * ROWS)), spread(parts.Take<float>(ROWS * EIGHT))
+          out_rows(parts.Take<T>(t.in_bytes / sizeof(S))), probabilities(t, biased, parts),
+          acc(parts.TakeBeside(t.group * (t.block / 2) * width)), maxima(parts.Take<float>(t.group * 2 * ROWS)), factors(parts.Take<float>(STACKS * ROWS)), spread(parts.Take<float>(ROWS * EIGHT))
     {
         const Workspace place(t, core);
         s_gm.SetGlobalBuffer(reinterpret_cast<__gm__ S *>(workspace + place.scores));
@@ -316,7 +316,8 @@ private:
         const uint64_t pitch = place.token * sizeof(T);
         const LocalTensor<T> from = out_rows;
         if (pitch - bytes <= MAX_GAP) {
-            DataCopyPad(out_gm[place.start + row * place.token], from, DataCopyExtParams(rows, bytes, gap, static_cast<uint32_t>(pitch - bytes), 0));
+            const DataCopyExtParams blocks(rows, bytes, gap, static_cast<uint32_t>(pitch - bytes), 0);
+            DataCopyPad(out_gm[place.start + row * place.token], from, blocks);
         } else {
             for (uint32_t i = 0; i < rows; ++i)
                 DataCopyPad(out_gm[place.start + (row + i) * place.token], from[i * depth], DataCopyExtParams(1, bytes, 0, 0, 0));
