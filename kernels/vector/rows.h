@@ -53,13 +53,19 @@ __aicore__ inline uint32_t row_values_size(const Tile &tile)
     return tile.pitch >= LONG ? tile.rows * LINE : round_up(tile.rows, BLOCK) * BLOCK;
 }
 
+/// `out`: for each row a block full of `values[row]`, rows rounded up to 8.
+__aicore__ inline void blocks_of(const LocalTensor<float> &out, const LocalTensor<float> &values, uint32_t rows)
+{
+    AscendC::Brcb(out, values, static_cast<uint8_t>(round_up(rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
+    barrier();
+}
+
 /// `values[row]` as `with_rows` takes it. `scratch` has room for a block per row.
 __aicore__ inline void row_values(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &values,
                                   const LocalTensor<float> &scratch)
 {
     const bool lines = tile.pitch >= LONG;
-    AscendC::Brcb(lines ? scratch : out, values, static_cast<uint8_t>(round_up(tile.rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
-    barrier();
+    blocks_of(lines ? scratch : out, values, tile.rows);
     if (!lines) return;
     const AscendC::CopyRepeatParams strides(1, 0, LINE / BLOCK, 1);
     AscendC::Copy(out, scratch, static_cast<uint64_t>(LANES), static_cast<uint8_t>(tile.rows), strides);
@@ -288,13 +294,6 @@ __aicore__ inline void sum_of_rows(const Tile &tile, const LocalTensor<float> &x
         barrier();
         left = half;
     }
-}
-
-/// `out`: for each row a block full of `values[row]`, rows rounded up to 8.
-__aicore__ inline void blocks_of(const LocalTensor<float> &out, const LocalTensor<float> &values, uint32_t rows)
-{
-    AscendC::Brcb(out, values, static_cast<uint8_t>(round_up(rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
-    barrier();
 }
 
 /// `out = block op b`, where every value of the block of eight is the same.
