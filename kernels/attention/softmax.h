@@ -31,7 +31,8 @@ public:
           sub(GetBlockIdx() % 2), lengths(lengths), scores(t, lengths, core, GetBlockNum()), values(t, lengths, core, GetBlockNum()),
           parts{Take(pipe)}, in{parts.Take<S>(t.in_bytes / sizeof(S)), parts.Take<S>(t.in_bytes / sizeof(S))},
           out_rows(parts.Take<T>(t.in_bytes / sizeof(S))), probabilities(t, biased, parts),
-          acc(parts.TakeBeside(t.group * (t.block / 2) * width)), maxima(parts.Take<float>(t.group * 2 * ROWS)), factors(parts.Take<float>(STACKS * ROWS)), spread(parts.Take<float>(ROWS * EIGHT))
+          acc(parts.TakeBeside(t.group * (t.block / 2) * width)), maxima(parts.Take<float>(t.group * 2 * ROWS)),
+          factors(parts.Take<float>(STACKS * ROWS)), spread(parts.Take<float>(ROWS * EIGHT))
     {
         const Workspace place(t, core);
         s_gm.SetGlobalBuffer(reinterpret_cast<__gm__ S *>(workspace + place.scores));
