@@ -29,14 +29,14 @@ fn goldens(architecture: &str) -> Vec<PathBuf> {
     found
 }
 
-fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType) {
+fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType, beyond: &[Beyond]) {
     let limits = Limits::of(dtype);
     let outcomes = verify::run(backend, architecture, dir, dtype, limits, &Cancel::new())
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     assert!(!outcomes.is_empty(), "{} has no outputs", dir.display());
     let failed: Vec<_> = outcomes
         .iter()
-        .filter(|o| !o.ok && !is_excused(dir, dtype, o))
+        .filter(|o| !o.ok && !is_excused(dir, o, beyond))
         .map(|o| format!("{o:?}"))
         .collect();
     assert!(
@@ -48,10 +48,13 @@ fn check(backend: &dyn Backend, architecture: &str, dir: &Path, dtype: DType) {
     );
 }
 
-/// Outputs in bf16 beyond `verify`'s limit, where the authors' own code in bf16 is as far from its own f32:
-/// folder, case, output and how far they may be. The authors' `video`s are 3.6e-4, 4.4e-4, 4.1e-4 and 3.2e-4
-/// (ours 4.2e-4, 3.5e-4, 3.3e-4 and 3.6e-4), their `logvar` of four numbers 9.6e-4 (7.8e-4).
-const BEYOND_IN_BF16: [(&str, &str, &str, f64); 5] = [
+/// An output that may be farther than `verify` lets it: folder, case, output and how far.
+type Beyond = (&'static str, &'static str, &'static str, f64);
+
+/// Outputs in bf16 beyond `verify`'s limit, where the authors' own code in bf16 is as far from its own f32.
+/// The authors' `video`s are 3.6e-4, 4.4e-4, 4.1e-4 and 3.2e-4 (ours 4.2e-4, 3.5e-4, 3.3e-4 and 3.6e-4), their
+/// `logvar` of four numbers 9.6e-4 (7.8e-4).
+const BEYOND_IN_BF16: [Beyond; 5] = [
     ("wfvae-v1.3", "image", "video", 4.5e-4),
     ("wfvae-v1.3", "short", "video", 4e-4),
     ("wfvae-v1.3", "video", "video", 3.5e-4),
@@ -59,15 +62,17 @@ const BEYOND_IN_BF16: [(&str, &str, &str, f64); 5] = [
     ("wfvae-v1.3--no-attention", "t1-8x8", "logvar", 8.5e-4),
 ];
 
+/// The same with our own kernels: that `logvar` of four numbers is 1.03e-3.
+const BEYOND_WITH_KERNELS: [Beyond; 1] = [("wfvae-v1.3--no-attention", "t1-8x8", "logvar", 1.1e-3)];
+
 /// Whether an output is one of those, and no farther than it may be.
-fn is_excused(dir: &Path, dtype: DType, outcome: &Outcome) -> bool {
-    dtype == DType::BF16
-        && BEYOND_IN_BF16.iter().any(|(folder, case, output, nmse)| {
-            dir.ends_with(folder)
-                && outcome.case == *case
-                && outcome.output == *output
-                && outcome.nmse <= *nmse
-        })
+fn is_excused(dir: &Path, outcome: &Outcome, beyond: &[Beyond]) -> bool {
+    beyond.iter().any(|(folder, case, output, nmse)| {
+        dir.ends_with(folder)
+            && outcome.case == *case
+            && outcome.output == *output
+            && outcome.nmse <= *nmse
+    })
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn every_backend_equals_the_authors_code() {
             assert!(!folders.is_empty(), "{architecture} has no goldens");
             folders
                 .iter()
-                .for_each(|dir| check(backend.as_ref(), architecture, dir, DType::F32));
+                .for_each(|dir| check(backend.as_ref(), architecture, dir, DType::F32, &[]));
         }
     }
 }
@@ -92,7 +97,12 @@ fn the_twin_equals_the_authors_code_in_half_precision() {
         for dtype in [DType::F16, DType::BF16] {
             for architecture in verify::NAMES {
                 for dir in goldens(architecture) {
-                    check(&twin, architecture, &dir, dtype);
+                    let beyond: &[Beyond] = match (dtype, kernels) {
+                        (DType::BF16, false) => &BEYOND_IN_BF16,
+                        (DType::BF16, true) => &BEYOND_WITH_KERNELS,
+                        _ => &[],
+                    };
+                    check(&twin, architecture, &dir, dtype, beyond);
                 }
             }
         }

@@ -103,6 +103,7 @@ struct Job {
     uint32_t block;  ///< in its group
     uint32_t row;    ///< first query
     uint32_t rows;
+    uint32_t stack;  ///< of keys
     uint32_t key;    ///< first key
     uint32_t width;  ///< keys that at least one of the queries sees
     uint32_t tiles;
@@ -149,6 +150,7 @@ public:
                 job.block = block;
                 job.row = group.row + block * t.block;
                 job.rows = Least(t.block, t.queries - job.row);
+                job.stack = key / t.stack;
                 job.key = key;
                 job.width = Least(t.stack, seen - key);
                 job.tiles = (job.width + TILE - 1) / TILE;

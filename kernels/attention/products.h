@@ -159,7 +159,8 @@ private:
             const Job &job = scores.job;
             if (job.first && tile == 0) {
                 const Place place = PlaceOf(t.q, scores.group.outer, scores.group.inner, scores.group.head);
-                Nz(q_l1[Query(job) * t.block * depth], q_gm[place.start + job.row * place.token], job.rows, t.head_dim, place.token, t.block);
+                Nz(q_l1[Query(job) * t.block * depth], q_gm[place.start + job.row * place.token], job.rows, t.head_dim, place.token,
+                   t.block);
             }
             LoadTile(k_ring, k_l1, k_gm, t.k, scores, tile);
         }
@@ -198,7 +199,8 @@ private:
     __aicore__ inline uint32_t Keys(const Job &job, uint32_t tile) const { return Least(TILE, job.width - tile * TILE); }
 
     /// `rows` rows of `columns` values, `pitch` values apart → NZ with column panels of `height` rows.
-    __aicore__ inline void Nz(const LocalTensor<T> &to, const GlobalTensor<T> &from, uint32_t rows, uint32_t columns, uint64_t pitch, uint32_t height)
+    __aicore__ inline void Nz(const LocalTensor<T> &to, const GlobalTensor<T> &from, uint32_t rows, uint32_t columns, uint64_t pitch,
+                               uint32_t height)
     {
         Nd2NzParams params;
         params.ndNum = 1;
@@ -220,19 +222,29 @@ private:
 
     static constexpr uint64_t MAX_PITCH = 65535;
 
+    /// Parts of scores and parts of products take turns, so that scores leave L0C while products are computed. Scores are one part ahead,
+    /// so that the next tile's keys are loaded meanwhile.
     __aicore__ inline void Compute(uint32_t tile)
     {
         WaitFlag<HardEvent::MTE2_MTE1>(slot % 2);
-        if (scoring && tile < scores.job.tiles) Score(tile);
-        if (valuing && tile < values.job.tiles) Value(tile);
+        const uint32_t rows = scoring && tile < scores.job.tiles ? scores.job.rows : 0;
+        const uint32_t keys = valuing && tile < values.job.tiles ? Up(Keys(values.job, tile), BLOCK) : 0;
+        if (rows > 0) Score(tile, 0);
+        for (uint32_t row = t.score_rows, key = 0; row < rows || key < keys; row += t.score_rows, key += t.value_part) {
+            if (row < rows) Score(tile, row);
+            if (key < keys) Value(tile, key, Least(t.value_part, keys - key));
+        }
         SetFlag<HardEvent::MTE1_MTE2>(slot % 2);
+        if (rows > 0 && tile + 1 == scores.job.tiles) CrossCoreSetFlag<2, PIPE_FIX>(SCORES);
+        if (keys > 0 && tile + 1 == values.job.tiles) Leave();
     }
 
     /// Rows of an Mmad: one row would be taken for a vector.
     __aicore__ inline uint32_t Rows(uint32_t rows) const { return rows == 1 ? BLOCK : rows; }
 
     /// Blocks of A in L1, in column panels of `height` rows → L0A, from a panel on.
-    __aicore__ inline void LoadLeft(const LocalTensor<T> &to, const LocalTensor<T> &from, uint32_t height, uint32_t rows, uint32_t panel, uint32_t panels)
+    __aicore__ inline void LoadLeft(const LocalTensor<T> &to, const LocalTensor<T> &from, uint32_t height, uint32_t rows, uint32_t panel,
+                                     uint32_t panels)
     {
         LoadData2DParams params;
         params.repeatTimes = (rows + BLOCK - 1) / BLOCK;
@@ -244,47 +256,43 @@ private:
         }
     }
 
-    /// A tile's scores, in parts of `score_rows` rows. If keys do not fit into L0B together, a part has all rows.
-    __aicore__ inline void Score(uint32_t tile)
+    /// A tile's scores for `score_rows` rows. If keys do not fit into L0B together, these are all rows.
+    __aicore__ inline void Score(uint32_t tile, uint32_t row)
     {
         const Job &job = scores.job;
-        const uint32_t keys = Keys(job, tile), panels = depth / BLOCK;
+        const uint32_t keys = Keys(job, tile), rows = Least(t.score_rows, job.rows - row);
         const bool whole = keys <= t.key_part;
         const LocalTensor<T> k = k_l1[InRing(k_ring, tile)];
-        const uint64_t stack = static_cast<uint64_t>(job.index % SCORE_STACKS) * t.block * t.stack;
-        for (uint32_t row = 0; row < job.rows; row += t.score_rows) {
-            const uint32_t rows = Least(t.score_rows, job.rows - row);
-            const LocalTensor<float> result = parts[part * t.score_rows * TILE];
-            WaitFlag<HardEvent::FIX_M>(part);
-            for (uint32_t key = 0; key < keys; key += t.key_part) {
-                const uint32_t count = Least(t.key_part, keys - key);
-                if (!whole || row == 0) {
-                    WaitFlag<HardEvent::M_MTE1>(SCORE_FREE);
-                    if (tile == 0 && row == 0 && key == 0) LoadLeft(left, q_l1[Query(job) * t.block * depth], t.block, job.rows, 0, panels);
-                    LoadKeys(k, key, count);
-                    SetFlag<HardEvent::MTE1_M>(SCORE_LOADED);
-                    WaitFlag<HardEvent::MTE1_M>(SCORE_LOADED);
-                }
-                MmadParams product;
-                product.m = Rows(rows);
-                product.n = count;
-                product.k = t.head_dim;
-                Mmad(result[key * Up(rows, BLOCK)], left[row * depth], right, product);
-                if (!whole || row + rows == job.rows) SetFlag<HardEvent::M_MTE1>(SCORE_FREE);
+        const LocalTensor<float> result = parts[part * t.score_rows * TILE];
+        WaitFlag<HardEvent::FIX_M>(part);
+        for (uint32_t key = 0; key < keys; key += t.key_part) {
+            const uint32_t count = Least(t.key_part, keys - key);
+            if (!whole || row == 0) {
+                WaitFlag<HardEvent::M_MTE1>(SCORE_FREE);
+                if (tile == 0 && key == 0) LoadLeft(left, q_l1[Query(job) * t.block * depth], t.block, job.rows, 0, depth / BLOCK);
+                LoadKeys(k, key, count);
+                SetFlag<HardEvent::MTE1_M>(SCORE_LOADED);
+                WaitFlag<HardEvent::MTE1_M>(SCORE_LOADED);
             }
-            SetFlag<HardEvent::M_FIX>(part);
-            WaitFlag<HardEvent::M_FIX>(part);
-            FixpipeParamsV220 out;
-            out.nSize = keys;
-            out.mSize = rows;
-            out.srcStride = Up(rows, BLOCK);
-            out.dstStride = t.stack;
-            out.quantPre = sizeof(S) == 4 ? QuantMode_t::NoQuant : QuantMode_t::F322F16;
-            Fixpipe<S, float, CFG_ROW_MAJOR>(s_gm[stack + row * t.stack + tile * TILE], result, out);
-            SetFlag<HardEvent::FIX_M>(part);
-            part = part + 1 == t.score_slots ? 0 : part + 1;
+            MmadParams product;
+            product.m = Rows(rows);
+            product.n = count;
+            product.k = t.head_dim;
+            Mmad(result[key * Up(rows, BLOCK)], left[row * depth], right, product);
+            if (!whole || row + rows == job.rows) SetFlag<HardEvent::M_MTE1>(SCORE_FREE);
         }
-        if (tile + 1 == job.tiles) CrossCoreSetFlag<2, PIPE_FIX>(SCORES);
+        SetFlag<HardEvent::M_FIX>(part);
+        WaitFlag<HardEvent::M_FIX>(part);
+        FixpipeParamsV220 out;
+        out.nSize = keys;
+        out.mSize = rows;
+        out.srcStride = Up(rows, BLOCK);
+        out.dstStride = t.stack;
+        out.quantPre = sizeof(S) == 4 ? QuantMode_t::NoQuant : QuantMode_t::F322F16;
+        const uint64_t to = (static_cast<uint64_t>(job.index % SCORE_STACKS) * t.block + row) * t.stack + tile * TILE;
+        Fixpipe<S, float, CFG_ROW_MAJOR>(s_gm[to], result, out);
+        SetFlag<HardEvent::FIX_M>(part);
+        part = part + 1 == t.score_slots ? 0 : part + 1;
     }
 
     /// `count` keys of a tile from `key` on, as the columns of B.
@@ -305,40 +313,42 @@ private:
         }
     }
 
-    /// A tile's share of the products, in parts of `value_part` keys.
-    __aicore__ inline void Value(uint32_t tile)
+    /// The share of `count` keys of a tile in the products.
+    __aicore__ inline void Value(uint32_t tile, uint32_t key, uint32_t count)
     {
         const Job &job = values.job;
-        const uint32_t keys = Up(Keys(job, tile), BLOCK), n = width / BLOCK;
+        const uint32_t n = width / BLOCK, panels = count / BLOCK;
         const LocalTensor<T> p = p_l1[slot % 2 * t.block * TILE], v = v_l1[InRing(v_ring, tile)];
-        for (uint32_t key = 0; key < keys; key += t.value_part) {
-            const uint32_t count = Least(t.value_part, keys - key), panels = count / BLOCK;
-            const LocalTensor<T> a = left[HALF + quarter * QUARTER], b = right[HALF + quarter * QUARTER];
-            WaitFlag<HardEvent::M_MTE1>(PRODUCT_FREE + quarter);
-            LoadLeft(a, p, t.block, job.rows, key / BLOCK, panels);
-            LoadData2DParams params;
-            params.repeatTimes = depth / BLOCK;
-            params.srcStride = TILE / BLOCK;
-            params.ifTranspose = true;
-            for (uint32_t i = 0; i < panels; ++i) {
-                params.startIndex = key / BLOCK + i;
-                LoadData(b[i * n * FRACTAL], v, params);
-            }
-            SetFlag<HardEvent::MTE1_M>(PRODUCT_LOADED + quarter);
-            WaitFlag<HardEvent::MTE1_M>(PRODUCT_LOADED + quarter);
-            const bool first = tile == 0 && key == 0;
-            if (first) WaitFlag<HardEvent::FIX_M>(PRODUCTS_DONE);
-            MmadParams product;
-            product.m = Rows(job.rows);
-            product.n = width;
-            product.k = count;
-            product.cmatrixInitVal = first;
-            Mmad(products, a, b, product);
-            if ((product.m + BLOCK - 1) / BLOCK * n < 10) PipeBarrier<PIPE_M>();
-            SetFlag<HardEvent::M_MTE1>(PRODUCT_FREE + quarter);
-            quarter ^= 1;
+        const LocalTensor<T> a = left[HALF + quarter * QUARTER], b = right[HALF + quarter * QUARTER];
+        WaitFlag<HardEvent::M_MTE1>(PRODUCT_FREE + quarter);
+        LoadLeft(a, p, t.block, job.rows, key / BLOCK, panels);
+        LoadData2DParams params;
+        params.repeatTimes = depth / BLOCK;
+        params.srcStride = TILE / BLOCK;
+        params.ifTranspose = true;
+        for (uint32_t i = 0; i < panels; ++i) {
+            params.startIndex = key / BLOCK + i;
+            LoadData(b[i * n * FRACTAL], v, params);
         }
-        if (tile + 1 < job.tiles) return;
+        SetFlag<HardEvent::MTE1_M>(PRODUCT_LOADED + quarter);
+        WaitFlag<HardEvent::MTE1_M>(PRODUCT_LOADED + quarter);
+        const bool first = tile == 0 && key == 0;
+        if (first) WaitFlag<HardEvent::FIX_M>(PRODUCTS_DONE);
+        MmadParams product;
+        product.m = Rows(job.rows);
+        product.n = width;
+        product.k = count;
+        product.cmatrixInitVal = first;
+        Mmad(products, a, b, product);
+        if ((product.m + BLOCK - 1) / BLOCK * n < 10) PipeBarrier<PIPE_M>();
+        SetFlag<HardEvent::M_MTE1>(PRODUCT_FREE + quarter);
+        quarter ^= 1;
+    }
+
+    /// Products leave L0C.
+    __aicore__ inline void Leave()
+    {
+        const Job &job = values.job;
         SetFlag<HardEvent::M_FIX>(PRODUCTS_DONE);
         WaitFlag<HardEvent::M_FIX>(PRODUCTS_DONE);
         FixpipeParamsV220 out;

@@ -37,14 +37,19 @@ fn toolkit() -> Option<PathBuf> {
     for name in names {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    let named = names.iter().filter_map(|name| env::var_os(name));
+    let named = names.iter().filter_map(env::var_os);
     let mut folders = named.map(PathBuf::from);
     folders.find(|folder| {
-        let compilers = ["compiler", "tools", "ascendc_devkit"];
+        let compilers = [
+            "compiler/ccec_compiler/bin",
+            "tools/ccec_compiler/bin",
+            "ascendc_devkit/ccec_compiler/bin",
+            "bin",
+        ];
         let mut files = compilers
-            .map(|part| folder.join(part).join("ccec_compiler/bin/bisheng"))
-            .into_iter();
-        files.any(|file| file.is_file()) || folder.join("bin/bisheng").is_file()
+            .iter()
+            .map(|part| folder.join(part).join("bisheng"));
+        files.any(|file| file.is_file())
     })
 }
 

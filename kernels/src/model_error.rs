@@ -59,7 +59,7 @@ pub const MODEL_ERRORS: &[ModelError] = &[
     },
     ModelError {
         what: "attention above 300 us",
-        kernels: &["attention", "flash_attention"],
+        kernels: &["attention", "attention_half_scores", "flash_attention"],
         rows: 10,
         median: 0.091,
         largest: 0.366,

@@ -124,7 +124,7 @@ fn group_norm(
     groups: u64,
     blocks: u32,
 ) -> Result<GroupTiles, String> {
-    if groups == 0 || channels % groups != 0 {
+    if groups == 0 || !channels.is_multiple_of(groups) {
         return Err(format!("{groups} groups do not divide {channels} channels"));
     }
     let pitch = channels.next_multiple_of(vector::UNIT.into());

@@ -38,12 +38,21 @@ pub type Timed = (Plan, Vec<Operand>);
 pub struct Bench {
     /// Its name without the type.
     pub kernel: &'static str,
-    /// What its shape is, as in `ROWS,COLUMNS`: as many numbers as names.
+    /// What its shape is, as in `ROWS,COLUMNS`: as many numbers as names. There may be several forms, with
+    /// different numbers of names, as in `B,H,S,D or B,H,SQ,SKV,D`.
     pub shape: &'static str,
     /// Types that it takes.
     pub dtypes: &'static [&'static str],
-    /// Plans a launch; the shape has as many numbers as `shape` has names.
+    /// Plans a launch; the shape has as many numbers as a form of `shape` has names.
     pub plan: fn(shape: &[u64], dtype: &str, chip: &Chip) -> Result<Timed, String>,
+}
+
+impl Bench {
+    /// The names of the sizes in the form of the shape that has so many.
+    pub fn names(&self, sizes: usize) -> Option<&'static str> {
+        let mut forms = self.shape.split(" or ");
+        forms.find(|form| form.split(',').count() == sizes)
+    }
 }
 
 /// All of them.
@@ -51,6 +60,7 @@ pub const BENCHES: &[Bench] = &[
     crate::ada_layer_norm::BENCH,
     crate::add::BENCH,
     crate::attention::BENCH,
+    crate::attention::HALF_SCORES,
     crate::causal_conv3d::BENCH,
     crate::gated_residual::BENCH,
     crate::haar::BENCH,

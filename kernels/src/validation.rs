@@ -1,8 +1,12 @@
 //! Kernels with which the timing model is compared with measured times (`twin/validation/`): operators as stock and
 //! published kernels do them. The engine uses none of them.
 
+mod bench;
+
 use crate::chip::Chip;
-use crate::plan::{Bench, Operand, Plan, Timed};
+use crate::plan::{Operand, Plan, Timed};
+
+pub use bench::*;
 
 /// The tilings (`ascendit-kernels/src/validation.rs.h`).
 #[cxx::bridge]
@@ -398,7 +402,7 @@ pub fn norm(
 /// # Errors
 /// If a side is no multiple of 128.
 pub fn transpose(batch: u64, rows: u64, columns: u64, chip: &Chip) -> Result<Timed, String> {
-    if rows % 128 != 0 || columns % 128 != 0 {
+    if !rows.is_multiple_of(128) || !columns.is_multiple_of(128) {
         return Err(format!("{rows} and {columns} must be multiples of 128"));
     }
     let tiling = TransposeTiling {
@@ -431,7 +435,7 @@ pub fn attention(
     dtype: &str,
     chip: &Chip,
 ) -> Result<Timed, String> {
-    if dim == 0 || dim > 128 || dim % 16 != 0 {
+    if dim == 0 || dim > 128 || !dim.is_multiple_of(16) {
         return Err(format!(
             "DIM is {dim}, and must be a multiple of 16 up to 128"
         ));
@@ -457,94 +461,3 @@ pub fn attention(
     let sizes = [q, kv, kv, q, workspace];
     Ok((plan, sizes.map(Operand::Absent).to_vec()))
 }
-
-/// `--shape M,K,N`.
-pub const MATMUL: Bench = Bench {
-    kernel: "matmul",
-    shape: "M,K,N",
-    dtypes: &["f16", "bf16", "f16_f32", "hf32"],
-    plan: |shape, dtype, chip| matmul(shape[0], shape[1], shape[2], dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS`.
-pub const ADD: Bench = Bench {
-    kernel: "stock_add",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16", "f32"],
-    plan: |shape, dtype, chip| binary("add", shape[0], shape[1], false, dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS`.
-pub const MUL: Bench = Bench {
-    kernel: "stock_mul",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16", "f32"],
-    plan: |shape, dtype, chip| binary("mul", shape[0], shape[1], false, dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS` of the result.
-pub const SWIGLU: Bench = Bench {
-    kernel: "stock_swiglu",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16"],
-    plan: |shape, dtype, chip| swiglu(shape[0], shape[1], dtype, chip),
-};
-
-/// `--shape ELEMENTS`; the type is what it is cast from, f32 to bf16 and bf16 to f32.
-pub const CAST: Bench = Bench {
-    kernel: "stock_cast",
-    shape: "ELEMENTS",
-    dtypes: &["f32", "bf16"],
-    plan: |shape, dtype, chip| {
-        let to = if dtype == "f32" { "bf16" } else { "f32" };
-        cast(shape[0], dtype, to, chip)
-    },
-};
-
-/// `--shape ELEMENTS`.
-pub const COPY: Bench = Bench {
-    kernel: "stock_copy",
-    shape: "ELEMENTS",
-    dtypes: &["f16", "bf16", "f32"],
-    plan: |shape, dtype, chip| cast(shape[0], dtype, dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS`.
-pub const RMS_NORM: Bench = Bench {
-    kernel: "stock_rms_norm",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16"],
-    plan: |shape, dtype, chip| norm("rms_norm", shape[0], shape[1], dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS`.
-pub const ADD_RMS_NORM: Bench = Bench {
-    kernel: "stock_add_rms_norm",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16"],
-    plan: |shape, dtype, chip| norm("add_rms_norm", shape[0], shape[1], dtype, chip),
-};
-
-/// `--shape ROWS,COLUMNS`.
-pub const LAYER_NORM: Bench = Bench {
-    kernel: "stock_layer_norm",
-    shape: "ROWS,COLUMNS",
-    dtypes: &["f16", "bf16", "f32"],
-    plan: |shape, dtype, chip| norm("layer_norm", shape[0], shape[1], dtype, chip),
-};
-
-/// `--shape BATCH,ROWS,COLUMNS`.
-pub const TRANSPOSE: Bench = Bench {
-    kernel: "stock_transpose",
-    shape: "BATCH,ROWS,COLUMNS",
-    dtypes: &["f16", "bf16"],
-    plan: |shape, _, chip| transpose(shape[0], shape[1], shape[2], chip),
-};
-
-/// `--shape HEADS,ROWS,KEYS,DIM`.
-pub const ATTENTION: Bench = Bench {
-    kernel: "flash_attention",
-    shape: "HEADS,ROWS,KEYS,DIM",
-    dtypes: &["f16", "bf16"],
-    plan: |shape, dtype, chip| attention(shape[0], shape[1], shape[2], shape[3], dtype, chip),
-};

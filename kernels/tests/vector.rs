@@ -1,7 +1,10 @@
 //! The instructions of vector cores on the twin: programs in `vector/` compare all of UB with index formulas, and their
 //! faults with texts.
 
-#![cfg(host_kernels)]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 mod support;
 

@@ -53,13 +53,19 @@ __aicore__ inline uint32_t row_values_size(const Tile &tile)
     return tile.pitch >= LONG ? tile.rows * LINE : round_up(tile.rows, BLOCK) * BLOCK;
 }
 
+/// `out`: for each row a block full of `values[row]`, rows rounded up to 8.
+__aicore__ inline void blocks_of(const LocalTensor<float> &out, const LocalTensor<float> &values, uint32_t rows)
+{
+    AscendC::Brcb(out, values, static_cast<uint8_t>(round_up(rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
+    barrier();
+}
+
 /// `values[row]` as `with_rows` takes it. `scratch` has room for a block per row.
 __aicore__ inline void row_values(const Tile &tile, const LocalTensor<float> &out, const LocalTensor<float> &values,
                                   const LocalTensor<float> &scratch)
 {
     const bool lines = tile.pitch >= LONG;
-    AscendC::Brcb(lines ? scratch : out, values, static_cast<uint8_t>(round_up(tile.rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
-    barrier();
+    blocks_of(lines ? scratch : out, values, tile.rows);
     if (!lines) return;
     const AscendC::CopyRepeatParams strides(1, 0, LINE / BLOCK, 1);
     AscendC::Copy(out, scratch, static_cast<uint64_t>(LANES), static_cast<uint8_t>(tile.rows), strides);
@@ -127,6 +133,30 @@ template <Binary op> __aicore__ inline void with_columns(const Tile &tile, const
             const uint32_t start = row * tile.pitch;
             if (whole) issue<op>(x[start], x[start], columns, LANES, whole, strides);
             if (rest) issue<op>(x[start + last], x[start + last], columns[last], rest, 1, strides);
+        }
+    }
+    barrier();
+}
+
+/// `x = x * rows + offset`, over whole pitches, with a block of eight for each row and a value for each column of the offset.
+__aicore__ inline void with_rows_and_columns(const Tile &tile, const LocalTensor<float> &x, const LocalTensor<float> &blocks,
+                                             const LocalTensor<float> &offset)
+{
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK);
+    if (over_rows(tile)) {
+        const BinaryRepeatParams strides(1, 0, 1, pitch, 1, 0);
+        for (uint32_t at = 0; at < tile.pitch; at += LANES)
+            AscendC::FusedMulAdd(x[at], blocks, offset[at], static_cast<uint64_t>(least(LANES, tile.pitch - at)),
+                                 static_cast<uint8_t>(tile.rows), strides);
+    } else {
+        const BinaryRepeatParams strides(1, 0, 1, 8, 0, 8);
+        const uint32_t whole = tile.pitch / LANES, rest = tile.pitch % LANES, last = whole * LANES;
+        for (uint32_t row = 0; row < tile.rows; ++row) {
+            const LocalTensor<float> line = x[row * tile.pitch], block = blocks[row * BLOCK];
+            if (whole)
+                AscendC::FusedMulAdd(line, block, offset, static_cast<uint64_t>(LANES), static_cast<uint8_t>(whole), strides);
+            if (rest)
+                AscendC::FusedMulAdd(line[last], block, offset[last], static_cast<uint64_t>(rest), static_cast<uint8_t>(1), strides);
         }
     }
     barrier();
@@ -234,6 +264,27 @@ __aicore__ inline void sums(Tile tile, const LocalTensor<float> &out, LocalTenso
     barrier();
 }
 
+/// `out` = squares of `x`, or where rows are short and whole, sums of the squares of their halves; the tile of them.
+__aicore__ inline Tile squares(Tile tile, const LocalTensor<float> &out, const LocalTensor<float> &x)
+{
+    if (tile.columns > FOLDED || tile.columns % LINE != 0 || !over_rows(tile)) {
+        AscendC::Mul(out, x, x, static_cast<int32_t>(tile.rows * tile.pitch));
+        barrier();
+        return tile;
+    }
+    tile.columns /= 2;
+    const uint8_t pitch = static_cast<uint8_t>(tile.pitch / BLOCK), lines = static_cast<uint8_t>(tile.rows);
+    const BinaryRepeatParams strides(1, 1, 1, pitch, pitch, pitch);
+    for (uint32_t at = 0; at < tile.columns; at += LANES) issue<Binary::Mul>(out[at], x[at], x[at], LANES, lines, strides);
+    barrier();
+    for (uint32_t at = 0; at < tile.columns; at += LANES) {
+        const LocalTensor<float> other = x[tile.columns + at];
+        AscendC::MulAddDst(out[at], other, other, static_cast<uint64_t>(LANES), lines, strides);
+    }
+    barrier();
+    return tile;
+}
+
 /// `x[0..pitch]` = sum of all rows; the others are lost.
 __aicore__ inline void sum_of_rows(const Tile &tile, const LocalTensor<float> &x)
 {
@@ -243,13 +294,6 @@ __aicore__ inline void sum_of_rows(const Tile &tile, const LocalTensor<float> &x
         barrier();
         left = half;
     }
-}
-
-/// `out`: for each row a block full of `values[row]`, rows rounded up to 8.
-__aicore__ inline void blocks_of(const LocalTensor<float> &out, const LocalTensor<float> &values, uint32_t rows)
-{
-    AscendC::Brcb(out, values, static_cast<uint8_t>(round_up(rows, BLOCK) / BLOCK), AscendC::BrcbRepeatParams(1, 8));
-    barrier();
 }
 
 /// `out = block op b`, where every value of the block of eight is the same.

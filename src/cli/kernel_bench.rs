@@ -47,16 +47,14 @@ pub(super) fn run(args: &KernelBenchArgs, _global: &Global, cancel: &Cancel) -> 
     let soc = Soc::named(&args.soc)?;
     let chip = Chip::find(soc.name).expect("chips of plans are chips of the twin");
     let dtype = dtype(bench, args.dtype.as_deref())?;
-    let names: Vec<&str> = bench.shape.split(',').collect();
-    if args.shape.len() != names.len() {
-        return Err(Error::request(format!(
-            "kernel {}: the shape has {} sizes, expected {}: {}",
+    let names = bench.names(args.shape.len()).ok_or_else(|| {
+        Error::request(format!(
+            "kernel {}: the shape has {} sizes, expected {}",
             bench.kernel,
             args.shape.len(),
-            names.len(),
             bench.shape
-        )));
-    }
+        ))
+    })?;
     if let Some(path) = &args.trace {
         check_file(path, args.overwrite)?;
     }
@@ -67,7 +65,7 @@ pub(super) fn run(args: &KernelBenchArgs, _global: &Global, cancel: &Cancel) -> 
         write_atomic(path, trace, args.overwrite)?;
         tracing::info!("wrote {}", path.display());
     }
-    let report = Report::new(bench, &args.shape, dtype, soc, &plan, &outcome);
+    let report = Report::new(bench, (names, &args.shape), dtype, soc, &plan, &outcome);
     match args.json {
         true => print_json(&report)?,
         false => print(&report.text())?,
@@ -167,7 +165,7 @@ const PIPES: [Pipe; 7] = [
 impl Report {
     fn new(
         bench: &Bench,
-        shape: &[u64],
+        (names, shape): (&'static str, &[u64]),
         dtype: &str,
         soc: &'static Soc,
         plan: &Plan,
@@ -189,7 +187,7 @@ impl Report {
         Self {
             kernel: plan.kernel.clone(),
             shape: shape.to_vec(),
-            shape_names: bench.shape,
+            shape_names: names,
             soc: soc.name,
             blocks: plan.blocks,
             predicted_us: outcome.microseconds,

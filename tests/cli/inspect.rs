@@ -110,9 +110,14 @@ fn sizes_of_a_generation_can_be_asked_for() {
 fn the_plan_for_a_chip_is_shown_without_one() {
     let place = Place::new();
     let demo = repository("assets/demo").display().to_string();
-    let ran = place.run(&format!("inspect {demo} --device cann --soc 910B4 --json"));
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let report = |flags: &str| -> Value {
+        let ran = place.run(&format!(
+            "inspect {demo} --device cann --soc 910B4 --json {flags}"
+        ));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        serde_json::from_str(&ran.stdout).expect("JSON")
+    };
+    let (report, without) = (report(""), report("--kernels off"));
     let plan = &report["plans"][0];
     assert_eq!(
         (&plan["chip"], &plan["dtype"]),
@@ -125,9 +130,13 @@ fn the_plan_for_a_chip_is_shown_without_one() {
         (&denoise["stage"], &denoise["runs"]),
         (&"denoise".into(), &30.into())
     );
-    let attention = &denoise["operators"]["aclnnPromptFlashAttentionV3"];
     // Eight blocks with self and cross attention.
-    assert_eq!(attention["launches"], 16);
+    let operators = &denoise["operators"];
+    assert_eq!(operators["attention_bf16"]["launches"], 16);
+    assert!(operators["aclnnPromptFlashAttentionV3"].is_null());
+    let operators = &without["plans"][0]["programs"][1]["operators"];
+    assert_eq!(operators["aclnnPromptFlashAttentionV3"]["launches"], 16);
+    assert!(operators["attention_bf16"].is_null());
     let seconds = |end: &str| plan["predicted"][end].as_f64().expect("seconds");
     assert!(seconds("roofline_s") > 0.0 && seconds("roofline_s") < seconds("calibrated_s"));
 

@@ -7,6 +7,11 @@ mod fake_hub;
 mod generate;
 mod hub;
 mod inspect;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod kernel_bench;
 #[path = "../program/mod.rs"]
 mod program;
 mod stopping;

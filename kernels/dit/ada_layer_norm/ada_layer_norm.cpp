@@ -6,7 +6,7 @@
 /// of `x`, `affine_stride` values from one b to the next (0 for a weight and bias). Statistics and arithmetic are f32.
 ///
 /// Each vector core takes a range of rows; see ../../vector/norm_rows.h for the tiles, the unified buffer and the cycles. Memory: one
-/// read and one write, 4 bytes for each value; at C = 2304 V is busy for about 11 cycles where memory needs 18 (64 values, 48 cores).
+/// read and one write, 4 bytes for each value; at C = 2304 V is busy for about 11 cycles where memory needs 17 (64 values, 48 cores).
 #include "ascendit-kernels/src/ada_layer_norm.rs.h"
 #include "kernel_operator.h"
 

@@ -16,7 +16,7 @@
 ///     narrow  2 pitch         the gate as it comes, if it is 16-bit
 ///     b       4e              y in f32, 256 bytes further than the others (../../vector/parts.h)
 ///
-/// Memory: 6 bytes for each value. V: casts 5, product and sum 2 cycles for 64 values, where memory needs 27 (48 cores).
+/// Memory: 6 bytes for each value. V: casts 5, product and sum 2 cycles for 64 values, where memory needs 26 (48 cores).
 #include "ascendit-kernels/src/gated_residual.rs.h"
 #include "kernel_operator.h"
 

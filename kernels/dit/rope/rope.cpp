@@ -23,7 +23,7 @@
 ///     weight, turned 2 * 4 head
 ///     for the norm   scratch of the sums, factors of tokens * heads rows, and these spread (rows.h)
 ///
-/// Cycles of V for 64 values: casts 3, two products and a sum 3 to 4; swapping 1.5 and a cast more; norm 4 more. Memory needs 18.
+/// Cycles of V for 64 values: casts 3, two products and a sum 3 to 4; swapping 1.5 and a cast more; norm 4 more. Memory needs 17.
 #include "ascendit-kernels/src/rope.rs.h"
 #include "kernel_operator.h"
 

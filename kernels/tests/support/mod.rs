@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Compiles `tests/<folder>/<name>.cpp` with the host's compiler, and runs it: it ends with 0, or says what is wrong.
-pub fn passes(folder: &str, name: &str) {
+pub(crate) fn passes(folder: &str, name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{folder}-{name}"));
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());

@@ -323,6 +323,35 @@ void all_repeats()
     });
 }
 
+/// To the byte: lanes that are off are neither read nor written.
+void exact_bytes()
+{
+    const uint64_t bits[2] = {0x00f000000000ff01ull, 0};
+    const UnaryRepeatParams strided(2, 3, 20, 30);
+    const auto on = [&](uint32_t lane) { return bits[0] >> lane & 1; };
+    const std::string fault = Device().run([&] {
+        // Only what is read holds something.
+        Duplicate(ub<float>(A), 1.0f, bits, 3, 3, 30);
+        PipeBarrier<PIPE_V>();
+        Adds(ub<float>(C), ub<float>(A), 1.0f, bits, 3, strided);
+        PipeBarrier<PIPE_V>();
+        for (uint32_t r = 0; r < 3; ++r)
+            for (uint32_t lane = 0; lane < 64; ++lane)
+                if (twin::core().shadow(twin::Space::UB).holds(place(C, r, lane, 4, 2, 20), 4) != on(lane)) return wrong(twin::text("lane %u of repeat %u", lane, r));
+        // One broadcast block, of which three lanes count.
+        Duplicate(ub<float>(B), 1.0f, 3, 2, 1, 1);
+        Duplicate(ub<float>(4096), 1.0f, 3, 2, 1, 8);
+        PipeBarrier<PIPE_V>();
+        Add(ub<float>(8192), ub<float>(4096), ub<float>(B), 3, 2, {1, 1, 0, 8, 8, 1});
+        if (twin::core().shadow(twin::Space::UB).holds(8192 + 12, 4)) wrong("a lane that is off counts as written");
+    }, true);
+    if (!fault.empty()) wrong(fault);
+    refused("Adds on AIV 0 of core 0: reads byte 32 of UB, which was freed and not written since", [] {
+        twin::core().shadow(twin::Space::UB).forget(32, 4);
+        Adds(ub<float>(C), ub<float>(A), 1.0f, 9, 1, UnaryRepeatParams());
+    });
+}
+
 /// What calls leave in the mask register.
 void register_leaks()
 {
@@ -373,6 +402,7 @@ int main()
     samples();
     accumulation();
     all_repeats();
+    exact_bytes();
     register_leaks();
     return finish();
 }

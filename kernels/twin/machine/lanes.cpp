@@ -129,7 +129,7 @@ void overlap(const Issue &issue, const Lanes &lanes, const Operand &to, const Op
     const bool same_place = to.start == from.start && to.size == from.size && to.block == from.block;
     if (same_place && to.repeat == from.repeat && (to.repeat || lanes.repeats == 1 || accumulates)) return;
     // By which repeat a block is written first.
-    static thread_local uint16_t written[BLOCKS];
+    uint16_t written[BLOCKS];
     std::bitset<BLOCKS> marked;
     each_bytes(lanes, to, false, [&](uint32_t repeat, uint32_t start, uint32_t bytes) {
         for (uint32_t block = start / 32; block <= (start + bytes - 1) / 32; ++block) {
@@ -156,6 +156,25 @@ void overlap(const Issue &issue, const Lanes &lanes, const Operand &to, const Op
 }
 } // namespace
 
+namespace {
+/// `f(start, bytes)` for all bytes of an operand, in as few pieces as they have; of a destination that stays in place only once.
+template <class F> void each_piece(const Lanes &lanes, const Operand &operand, bool once, F f)
+{
+    const bool stays = once && operand.repeat == 0;
+    const uint32_t row = operand.size * lanes.prefix;
+    if (lanes.prefix && lanes.tail == lanes.prefix && !stays) {
+        // One block that all of a repeat reads, or rows without gaps.
+        const uint32_t bytes = operand.block == 0 ? std::min<uint32_t>(32, row) : operand.linear() || row <= 32 ? row : 0;
+        if (bytes && (bytes == operand.repeat || lanes.repeats == 1)) return f(operand.start, lanes.repeats * bytes);
+        if (bytes) {
+            for (uint32_t repeat = 0; repeat < lanes.repeats; ++repeat) f(operand.start + repeat * operand.repeat, bytes);
+            return;
+        }
+    }
+    each_bytes(lanes, operand, once, [&](uint32_t, uint32_t start, uint32_t bytes) { f(start, bytes); });
+}
+} // namespace
+
 void touch(Issue &issue, const Lanes &lanes, const Operand &to, const Operand *from, int count, bool updates, bool accumulates)
 {
     if (!lanes.repeats) return;
@@ -167,9 +186,9 @@ void touch(Issue &issue, const Lanes &lanes, const Operand &to, const Operand *f
     if (!issue.checks()) return;
     for (int i = 0; i < count; ++i) overlap(issue, lanes, to, from[i], accumulates);
     for (int i = 0; i < count; ++i)
-        each_bytes(lanes, from[i], false, [&](uint32_t, uint32_t start, uint32_t bytes) { issue.read(Space::UB, start, bytes); });
-    if (updates) each_bytes(lanes, to, true, [&](uint32_t, uint32_t start, uint32_t bytes) { issue.read(Space::UB, start, bytes); });
-    each_bytes(lanes, to, true, [&](uint32_t, uint32_t start, uint32_t bytes) { issue.write(Space::UB, start, bytes); });
+        each_piece(lanes, from[i], false, [&](uint32_t start, uint32_t bytes) { issue.read(Space::UB, start, bytes); });
+    if (updates) each_piece(lanes, to, true, [&](uint32_t start, uint32_t bytes) { issue.read(Space::UB, start, bytes); });
+    each_piece(lanes, to, true, [&](uint32_t start, uint32_t bytes) { issue.write(Space::UB, start, bytes); });
 }
 
 } // namespace twin

@@ -1,7 +1,8 @@
 /// Haar wavelets of video, channels last: blocks of 2 x 2 x 2 pixels and their eight coefficients, or of 2 x 2 pixels of a frame and
 /// their four.
 ///
-///     coefficient[k] = scale * sum over taps of sign(k, tap) * pixel[tap],   pixel[tap] = scale * sum over k of sign(k, tap) * coefficient[k]
+///     coefficient[k] = scale * sum over taps of sign(k, tap) * pixel[tap]
+///     pixel[tap] = scale * sum over k of sign(k, tap) * coefficient[k]
 ///     sign(k, tap) = (-1)^(number of bits that k and tap share),   tap = 4 dt + 2 dh + dw, or 2 dh + dw (dh + 2 dw if swapped)
 ///
 /// Forward: `x` [B, frames, 2 H, 2 W, C] -> `out` [B, T, H, W, 8 C] (or 4 C), coefficient k of channel c at k * C + c. Inverse: the other
@@ -19,7 +20,7 @@
 ///     f, g  4e + 4e      planes, 16-bit or f32; in f32 with up to 192 values between coefficients
 ///     out   2 * 2e       twice
 ///
-/// Memory: 4 bytes for each value. V: casts 3, transform 3 (2), scale 1 and two transpositions for 64 values, where memory needs 18.
+/// Memory: 4 bytes for each value. V: casts 3, transform 3 (2), scale 1 and two transpositions for 64 values, where memory needs 17.
 #include "ascendit-kernels/src/haar.rs.h"
 #include "kernel_operator.h"
 

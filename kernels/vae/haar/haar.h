@@ -19,8 +19,8 @@ template <typename T> class Haar {
 public:
     __aicore__ inline Haar(parts::Buffer &buffer, const HaarTiling &tiling, GM_ADDR x, GM_ADDR out)
         : tiling_(tiling), pixels_(rows::round_up(tiling.lines * tiling.columns, SIDE * tiling.together)),
-          plane_(pixels_ / tiling.together), part_(pixels_ * tiling.channels), values_(part_ * tiling.coefficients), x_(copy::global<uint16_t>(x)),
-          out_(copy::global<uint16_t>(out))
+          plane_(pixels_ / tiling.together), part_(pixels_ * tiling.channels), values_(part_ * tiling.coefficients),
+          x_(copy::global<uint16_t>(x)), out_(copy::global<uint16_t>(out))
     {
         parts::Parts parts(buffer);
         for (uint32_t i = 0; i < 2; ++i) {

@@ -79,7 +79,7 @@ public:
         for (uint64_t task = core_; task < tiling_.batch * tiling_.groups; task += cores_)
             join(task / tiling_.groups, static_cast<uint32_t>(task % tiling_.groups), share, more);
         AscendC::SyncAll();
-        for (uint64_t batch = 0; batch < tiling_.batch; ++batch) apply(batch, batch * tiling_.positions + begin, count);
+        for (uint64_t batch = tiling_.batch; batch-- > 0;) apply(batch, batch * tiling_.positions + begin, count);
         ring::close();
     }
 
@@ -129,6 +129,19 @@ private:
         ring::fill(tile);
         copy::load(ring_[ring::slot(tile)], from_[row * tiling_.channels], n, tiling_.channels, tiling_.channels);
         ring::filled(tile);
+    }
+
+    /// Rows of the last tile of `left` rows.
+    __aicore__ inline uint32_t last(uint64_t left) const
+    {
+        const uint32_t rest = static_cast<uint32_t>(left % tiling_.tile_rows);
+        return rest ? rest : tiling_.tile_rows;
+    }
+
+    /// Loads the last tile of `left` rows from `row`.
+    __aicore__ inline void load_before(uint32_t tile, uint64_t row, uint64_t left)
+    {
+        load(tile, row + left - last(left), last(left));
     }
 
     /// Casts the tile to `x_`.
@@ -284,14 +297,14 @@ private:
         AscendC::Mul(factor_, factor_, deviation_, p);
         rows::barrier();
 
-        load(tile_, row, count(left));
+        // From the end, since what was read last may still be in the L2 cache.
+        load_before(tile_, row, left);
         for (; left > 0; ++tile_) {
-            const Tile tile{count(left), tiling_.channels, pitch_};
-            const uint64_t at = row;
+            const Tile tile{last(left), tiling_.channels, pitch_};
             const uint32_t values = tile.rows * pitch_;
-            row += tile.rows;
             left -= tile.rows;
-            if (left > 0) load(tile_ + 1, row, count(left));
+            const uint64_t at = row + left;
+            if (left > 0) load_before(tile_ + 1, row, left);
             ring::change(tile_);
             widen(tile);
             rows::with_columns<Binary::Sub>(tile, x_, mean_);
