@@ -402,7 +402,7 @@ pub fn norm(
 /// # Errors
 /// If a side is no multiple of 128.
 pub fn transpose(batch: u64, rows: u64, columns: u64, chip: &Chip) -> Result<Timed, String> {
-    if rows % 128 != 0 || columns % 128 != 0 {
+    if !rows.is_multiple_of(128) || !columns.is_multiple_of(128) {
         return Err(format!("{rows} and {columns} must be multiples of 128"));
     }
     let tiling = TransposeTiling {
@@ -435,7 +435,7 @@ pub fn attention(
     dtype: &str,
     chip: &Chip,
 ) -> Result<Timed, String> {
-    if dim == 0 || dim > 128 || dim % 16 != 0 {
+    if dim == 0 || dim > 128 || !dim.is_multiple_of(16) {
         return Err(format!(
             "DIM is {dim}, and must be a multiple of 16 up to 128"
         ));
