@@ -37,7 +37,7 @@ fn toolkit() -> Option<PathBuf> {
     for name in names {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    let named = names.iter().filter_map(|name| env::var_os(name));
+    let named = names.iter().filter_map(env::var_os);
     let mut folders = named.map(PathBuf::from);
     folders.find(|folder| {
         let compilers = ["compiler", "tools", "ascendc_devkit"];
