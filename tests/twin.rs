@@ -129,10 +129,32 @@ const FAULTS: [(&str, i32, &str); 32] = [
     ),
 ];
 
+/// The same with our own kernels.
+const FAULTS_WITH_KERNELS: [(&str, i32, &str); 4] = [
+    (
+        "launch:80",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    (
+        "launch:900",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    (
+        "launch:6000",
+        201,
+        "(507015 ACL_ERROR_RT_AICORE_EXCEPTION: a kernel failed)",
+    ),
+    ("lost:3000", 201, "the device is lost"),
+];
+
 #[test]
 fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
     let mut failures = vec![];
-    for (fault, code, says) in FAULTS {
+    let without = FAULTS.map(|fault| ("off", fault));
+    let with = FAULTS_WITH_KERNELS.map(|fault| ("on", fault));
+    for (kernels, (fault, code, says)) in without.into_iter().chain(with) {
         let place = Place::new();
         let before = place.files();
         let demo = program::repository("assets/demo").display().to_string();
@@ -144,7 +166,7 @@ fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
             "--device",
             "twin",
             "--kernels",
-            "off",
+            kernels,
             "--model",
             &demo,
         ];
@@ -155,7 +177,10 @@ fn every_fault_of_a_device_is_one_clear_error_and_leaves_nothing() {
             ran.stderr.starts_with("ERROR ") && ran.stderr.trim_end().lines().count() == 1;
         let clean = place.files() == before && ran.stdout.is_empty();
         if ran.code != Some(code) || !one_error || !ran.stderr.contains(says) || !clean {
-            failures.push(format!("{fault}: {says}\n{ran:?}\n{:?}", place.files()));
+            failures.push(format!(
+                "{fault}, kernels {kernels}: {says}\n{ran:?}\n{:?}",
+                place.files()
+            ));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
@@ -174,7 +199,13 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[test]
 fn the_next_generation_in_the_same_process_works() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let twin = CannBackend::open("twin".parse().expect("a device"), false).expect("the twin opens");
+    [false, true].into_iter().for_each(next_generations_work);
+}
+
+/// After each of some faults, with our own kernels or without.
+fn next_generations_work(kernels: bool) {
+    let twin =
+        CannBackend::open("twin".parse().expect("a device"), kernels).expect("the twin opens");
     let demo = program::repository("assets/demo");
     let checkpoint = Checkpoint::open(Some(&demo), &Overrides::default()).expect("the demo opens");
     let mut pipeline =
@@ -198,13 +229,13 @@ fn the_next_generation_in_the_same_process_works() {
     let faults = [
         "launch:3",
         "launch:200",
-        "launch:700",
+        "launch:300",
         "prepare:3",
-        "prepare:20",
+        "prepare:6",
         "malloc:2",
         "copy:2",
         "event:2",
-        "launch:800",
+        "launch:400",
         "malloc:7",
     ];
     for fault in faults {
