@@ -27,7 +27,7 @@ fn main() {
         );
     }
     let bridges = bridges(&root.join("src"));
-    // Paths of headers begin with the package's name: `ascendit-kernels/src/add.rs.h`.
+    // Paths of headers begin with the package's name: `ascendit-kernels/src/rope.rs.h`.
     let relative = bridges.iter().map(|path| path.strip_prefix(&root));
     let relative: Vec<_> = relative.map(|path| path.expect("below the root")).collect();
     let mut build = cxx_build::bridges(relative);

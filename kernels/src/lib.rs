@@ -8,7 +8,6 @@
 //! Linux on x86-64 or aarch64 it is empty.
 
 pub mod ada_layer_norm;
-pub mod add;
 pub mod attention;
 pub mod causal_conv3d;
 pub mod chip;

@@ -5,7 +5,7 @@ use crate::chip::Chip;
 /// A launch of a kernel for one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The kernel's name in the library, with its type: `add_f16`.
+    /// The kernel's name in the library, with its type: `rope_f16`.
     pub kernel: String,
     /// How many blocks it runs as.
     pub blocks: u32,
@@ -58,7 +58,6 @@ impl Bench {
 /// All of them.
 pub const BENCHES: &[Bench] = &[
     crate::ada_layer_norm::BENCH,
-    crate::add::BENCH,
     crate::attention::BENCH,
     crate::attention::HALF_SCORES,
     crate::causal_conv3d::BENCH,

@@ -86,8 +86,6 @@ pub struct Modes {
     pub compute: bool,
     /// Bounds, memory that nobody wrote, races.
     pub check: bool,
-    /// Time on the chip.
-    pub time: bool,
     /// A trace of the instructions of the first cores.
     pub trace: bool,
 }
@@ -97,19 +95,17 @@ impl Modes {
     pub const CHECKED: Self = Self {
         compute: true,
         check: true,
-        time: false,
         trace: false,
     };
     /// Only times: data may be absent.
     pub const TIMED: Self = Self {
         compute: false,
         check: false,
-        time: true,
         trace: false,
     };
 
     fn bits(self) -> u32 {
-        let flags = [self.compute, self.check, self.time, self.trace];
+        let flags = [self.compute, self.check, self.trace];
         (0..).zip(flags).map(|(i, on)| u32::from(on) << i).sum()
     }
 }
@@ -386,6 +382,6 @@ mod tests {
             trace: true,
             ..Modes::TIMED
         };
-        assert_eq!(traced.bits(), 12);
+        assert_eq!(traced.bits(), 4);
     }
 }

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ascendit_kernels::twin::{Kernel, Launch, Memory, Modes, Outcome, broken_kernels};
+use ascendit_kernels::{BENCHES, Chip, Operand};
 use serde_json::Value;
 
 const BYTES: usize = 64 * 1024;
@@ -84,4 +85,37 @@ fn instructions_of_a_pipe_follow_each_other_in_a_trace() {
         let percent = event["args"]["percent"].as_f64().unwrap();
         assert!((0.0..=100.1).contains(&percent), "{event}");
     }
+}
+
+/// Cycles that a launch loses to banks, and cycles that its vector units are busy, over all cores.
+fn conflicts(name: &str, shape: &[u64]) -> (f64, f64) {
+    let bench = BENCHES.iter().find(|bench| bench.kernel == name).unwrap();
+    let chip = Chip::find("910B2").unwrap();
+    let (plan, operands) = (bench.plan)(shape, "f16", chip).unwrap();
+    let mut memory = Memory::default();
+    let mut launch = Launch::new(chip.name, plan.blocks, Modes::TIMED);
+    for operand in operands {
+        match operand {
+            Operand::Absent(bytes) => launch.buffer(memory.absent(bytes), 0),
+            Operand::Present(bytes) => launch.buffer(memory.present(&bytes), 0),
+            Operand::Null => launch.null(),
+        };
+    }
+    launch.tiling(&plan.tiling);
+    let kernel = ascendit_kernels::twin::kernel(&plan.kernel).unwrap();
+    let outcome = launch.run(kernel, &mut memory).unwrap();
+    let cores = outcome.cores.iter();
+    cores.fold((0.0, 0.0), |(lost, busy), core| {
+        (lost + core.bank_conflicts, busy + core.V.0)
+    })
+}
+
+#[test]
+fn operands_in_one_bank_are_counted() {
+    // A stock kernel adds two operands whose buffers begin at the same bank: each repeat takes two cycles for one.
+    let (lost, busy) = conflicts("stock_add", &[256, 4096]);
+    assert!(lost > 0.0 && lost <= busy / 2.0, "{lost} of {busy}");
+    // Buffers of this kernel lie half a round of banks apart.
+    let (lost, busy) = conflicts("gated_residual", &[1, 256, 4096]);
+    assert!(lost == 0.0 && busy > 0.0, "{lost} of {busy}");
 }

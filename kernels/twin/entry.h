@@ -21,7 +21,7 @@ struct twin_range {
 struct twin_launch {
     const char *soc;           ///< as in `910B2`
     uint32_t blocks;
-    uint32_t modes;            ///< bit 0 compute, 1 check, 3 keep a trace; time is always kept
+    uint32_t modes;            ///< bit 0 compute, 1 check, 2 keep a trace; time is always kept
     const uint8_t *arguments;  ///< in order, each at its natural alignment
     uint64_t argument_bytes;
     const twin_range *ranges;  ///< sorted by address

@@ -44,7 +44,7 @@ public:
         twin_launch request{};
         request.soc = "910B2";
         request.blocks = 1;
-        request.modes = 7;
+        request.modes = 3;
         request.ranges = ranges_.data();
         request.range_count = ranges_.size();
         request.user = &fault;

@@ -99,6 +99,7 @@ public:
     const uint32_t sub;    ///< which of the two vector cores of an AI core
 
     double now = 0;      ///< virtual time of the scalar unit, in cycles
+    double conflicts = 0;  ///< cycles of V for operands in the same banks
     uint32_t waits = 0;  ///< how often the scalar unit has waited for others
     uint32_t polls = 0;  ///< how often it has met others by polling
     std::array<PipeState, PIPES> pipes;

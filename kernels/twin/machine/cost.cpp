@@ -49,7 +49,7 @@ Cost spent(Vector kind, uint32_t repeats, double factor, double extra)
 {
     const Speed &speed = SPEEDS[static_cast<int>(kind)];
     const double repeat = speed.repeat > factor + extra ? speed.repeat : factor + extra;
-    return {repeats * repeat, speed.interval - speed.repeat};
+    return {repeats * repeat, speed.interval - speed.repeat, repeats * (repeat - speed.repeat)};
 }
 } // namespace
 

@@ -15,6 +15,7 @@ namespace twin {
 struct Cost {
     double occupancy = 0;  ///< cycles until the pipe can start the next instruction
     double latency = 0;    ///< cycles after that until the result is there
+    double conflicts = 0;  ///< those of the occupancy in which operands wait for each other's banks
 };
 
 /// Rows of bytes in global memory.

@@ -14,8 +14,8 @@ std::string json(const Outcome &outcome, const Chip &chip)
                            static_cast<unsigned long long>(outcome.traffic.hbm_written));
     const char *comma = "";
     for (const Outcome::Busy &core : outcome.cores) {
-        out += text("%s{\"cube\":%s,\"block\":%u,\"sub\":%u,\"end\":%.1f", comma, core.kind == Kind::Cube ? "true" : "false",
-                    core.block, core.sub, core.end);
+        out += text("%s{\"cube\":%s,\"block\":%u,\"sub\":%u,\"end\":%.1f,\"bank_conflicts\":%.1f", comma,
+                    core.kind == Kind::Cube ? "true" : "false", core.block, core.sub, core.end, core.conflicts);
         for (int i = 0; i < PIPES; ++i)
             out += text(",\"%s\":[%.1f,%llu]", name(static_cast<Pipe>(i)), core.busy[i],
                         static_cast<unsigned long long>(core.instructions[i]));
@@ -36,7 +36,7 @@ int32_t launch(const char *name, const twin_launch &request, std::vector<uint64_
         for (uint64_t i = 0; i < request.range_count; ++i)
             ranges.push_back({request.ranges[i].address, request.ranges[i].bytes, request.ranges[i].host});
         const Modes modes{(request.modes & 1) != 0, (request.modes & 2) != 0};
-        const bool traced = request.modes & 8;
+        const bool traced = request.modes & 4;
         Trace trace(2, 1 << 20);
         Launch run(name, *known, request.blocks, modes, std::move(ranges), std::move(pointers), traced ? &trace : nullptr);
         tell(1, json(run.run(program), *known));

@@ -76,6 +76,7 @@ public:
         PipeState &state = core.pipe(pipe);
         const double begin = start();
         state.busy += cost.occupancy;
+        core.conflicts += cost.conflicts;
         if (pipe == Pipe::S) {
             // The program goes on when it has its value.
             core.now = begin + cost.occupancy + cost.latency;

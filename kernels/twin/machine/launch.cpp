@@ -137,7 +137,7 @@ Outcome Launch::run(const std::function<void()> &program)
     run_all(program);
     Outcome outcome;
     for (const auto &core : cores_) {
-        Outcome::Busy busy{core->kind, core->block, core->sub, core->now, {}, {}};
+        Outcome::Busy busy{core->kind, core->block, core->sub, core->now, core->conflicts, {}, {}};
         for (int i = 0; i < PIPES; ++i) {
             busy.busy[i] = core->pipes[i].busy;
             busy.instructions[i] = core->pipes[i].number;

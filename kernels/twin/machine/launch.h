@@ -36,6 +36,7 @@ struct Outcome {
         Kind kind;
         uint32_t block, sub;
         double end;
+        double conflicts;  ///< cycles of V for operands in the same banks
         double busy[PIPES];
         uint64_t instructions[PIPES];
     };
