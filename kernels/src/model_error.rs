@@ -28,7 +28,6 @@ pub const MODEL_ERRORS: &[ModelError] = &[
     ModelError {
         what: "elementwise operators above 20 MB",
         kernels: &[
-            "add",
             "gated_residual",
             "haar",
             "rope",

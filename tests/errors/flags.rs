@@ -232,7 +232,7 @@ pub(super) fn cases() -> Vec<Case> {
             "ERROR cannot read .: Is a directory (os error 21)",
         ),
         case(
-            "generate seven -o out.y4m --device reference -q --size 8192x8192 --frames 129",
+            "generate seven -o out.gif --device reference -q --size 8192x8192 --frames 129",
             200,
             "ERROR 129 frames of 8192x8192 need at least 119.6 GB of memory on reference to denoise, <free> is available; make fewer frames or a smaller size, or use a device with more memory",
         ),
